@@ -1,0 +1,116 @@
+"""Every error Salver raises on purpose.
+
+    SalverError                  the root; `code` is stable and documented in docs/errors.md
+    ├── InputError               what the caller sent does not fit the model
+    │   └── TooLarge             a limit on size was passed
+    ├── NotFound                 no such model, version or route
+    ├── Unavailable              cannot answer now, may later (`retry_after_s`)
+    │   ├── Overloaded           the queue is full
+    │   └── LogUnavailable       the prediction could not be logged, so it is not answered
+    ├── PredictionFailed         the model itself raised
+    ├── ModelFileError           a file that is not a model we can read
+    ├── ArtifactError            a stored model that is damaged or refused
+    ├── LoweringError            this model has no lowering (it is served by its own framework)
+    └── ConfigError              a setting or a command line that makes no sense
+
+An error knows a code, never a status: `salver.server.problems` has the one table from codes to HTTP statuses.
+A message names the object and the next step, and never repeats the caller's values.
+"""
+
+from __future__ import annotations
+
+
+class SalverError(Exception):
+    """The root. `code` is a stable identifier; `message` is for people."""
+
+    code = "internal"
+
+    def __init__(self, message: str, *, code: str | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        if code is not None:
+            self.code = code
+
+
+class InputError(SalverError):
+    """What the caller sent does not fit: the message says what is wrong, in which row and column, and what would fit."""
+
+    code = "invalid_input"
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        code: str | None = None,
+        column: str | None = None,
+        row: int | None = None,
+        expected: str | None = None,
+    ) -> None:
+        super().__init__(message, code=code)
+        self.column = column
+        self.row = row
+        self.expected = expected
+
+
+class TooLarge(InputError):
+    """A limit on bytes or rows was passed."""
+
+    code = "too_large"
+
+
+class NotFound(SalverError):
+    """No model, version or route of that name."""
+
+    code = "not_found"
+
+
+class Unavailable(SalverError):
+    """Cannot answer now. `retry_after_s` is a hint in seconds."""
+
+    code = "unavailable"
+
+    def __init__(self, message: str, *, code: str | None = None, retry_after_s: float = 1.0) -> None:
+        super().__init__(message, code=code)
+        self.retry_after_s = retry_after_s
+
+
+class Overloaded(Unavailable):
+    """The model's queue is full; the request was refused at once and nothing was done."""
+
+    code = "overloaded"
+
+
+class LogUnavailable(Unavailable):
+    """The prediction log could not be written, so the prediction is not answered."""
+
+    code = "log_unavailable"
+
+
+class PredictionFailed(SalverError):
+    """The model raised on rows that fit its signature."""
+
+    code = "prediction_failed"
+
+
+class ModelFileError(SalverError):
+    """The file is not a model that can be read here."""
+
+    code = "model_file"
+
+
+class ArtifactError(SalverError):
+    """A stored model is damaged, too large, of an unknown format, or not what its manifest says."""
+
+    code = "artifact"
+
+
+class LoweringError(SalverError):
+    """This model, or a part of it, has no lowering. Not a failure: it is then served by its own framework."""
+
+    code = "lowering"
+
+
+class ConfigError(SalverError):
+    """A setting or an argument that makes no sense."""
+
+    code = "config"

@@ -1,0 +1,87 @@
+"""A model file → the trained model in its own library. Reading a pickle runs code that is in it: the caller decides that.
+
+Knows which library reads which file; the adapters know the libraries.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+from salver.errors import ModelFileError
+from salver.frameworks.base import Trained
+
+_PICKLES = (".pkl", ".pickle", ".joblib", ".cloudpickle", ".gz", ".bz2", ".xz", ".lzma", ".z")
+SUFFIXES = (*_PICKLES, ".skops", ".json", ".ubj", ".txt", ".lgb", ".cbm", ".onnx")
+_LIBRARIES = {"sklearn": "scikit-learn", "xgboost": "xgboost", "lightgbm": "lightgbm", "catboost": "catboost"}
+
+
+def read(path: Path) -> Trained:
+    """Read the trained model in `path`. Raises ModelFileError, which says what is missing or wrong."""
+    if not path.is_file():
+        raise ModelFileError(f"no model file at {path}")
+    suffix = path.suffix.lower()
+    try:
+        if suffix == ".onnx":
+            return import_module("salver.frameworks.onnx").adapt(path)
+        if suffix in (".json", ".ubj"):
+            return import_module("salver.frameworks.xgboost").read(path)
+        if suffix in (".txt", ".lgb"):
+            return import_module("salver.frameworks.lightgbm").read(path)
+        if suffix == ".cbm":
+            return import_module("salver.frameworks.catboost").read(path)
+        if suffix == ".skops":
+            return adapt(_read_skops(path))
+        if suffix in _PICKLES:
+            return adapt(_read_pickle(path))
+    except ModuleNotFoundError as error:
+        raise ModelFileError(
+            f"{path.name} needs {error.name}, which is not installed here; "
+            f"install what the model was trained with: pip install {_package(error.name)}"
+        ) from error
+    raise ModelFileError(f"{path.name}: unknown kind of model file; known are {', '.join(SUFFIXES)}")
+
+
+def adapt(model: Any) -> Trained:
+    """The adapter of a model in memory. Raises ModelFileError for what is not a model."""
+    library = type(model).__module__.partition(".")[0]
+    if library in ("xgboost", "lightgbm", "catboost"):
+        return import_module(f"salver.frameworks.{library}").adapt(model)
+    if hasattr(model, "predict") or hasattr(model, "transform"):
+        return import_module("salver.frameworks.sklearn").adapt(model)
+    raise ModelFileError(
+        f"the file holds a {type(model).__name__}, which has no predict; save the fitted model itself (or the whole Pipeline)"
+    )
+
+
+def _read_pickle(path: Path) -> Any:
+    import pickle
+
+    try:
+        import joblib
+    except ModuleNotFoundError:
+        with path.open("rb") as file:
+            return pickle.load(file)
+    try:
+        return joblib.load(path)
+    except (pickle.UnpicklingError, EOFError, UnicodeDecodeError, KeyError, ValueError, IndexError) as error:
+        raise ModelFileError(f"{path.name} is not a whole pickle: {type(error).__name__}; save the model again") from error
+    except AttributeError as error:
+        raise ModelFileError(
+            f"{path.name} needs a class or function that is not importable here ({error}); put its module on the path "
+            "or save with cloudpickle"
+        ) from error
+
+
+def _read_skops(path: Path) -> Any:
+    from skops import io
+
+    # Serving a file by one's own hand is consent to the types in it; skops still refuses what is not a type.
+    return io.load(path, trusted=io.get_untrusted_types(file=path))
+
+
+def _package(module: str | None) -> str:
+    top = (module or "").partition(".")[0]
+    return _LIBRARIES.get(top, top)
+

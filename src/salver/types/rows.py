@@ -1,0 +1,400 @@
+"""Rows as a client writes them, checked one by one against a signature, and put together as arrays.
+
+Each request is checked on its own, before its rows are merged with anybody else's. A checked row is a list of values in the
+signature's order: numbers for numeric columns (NaN where missing), the value itself for categories and text (None where
+missing), nested lists for tensors. Knows nothing of JSON, HTTP or batches.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from itertools import chain
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from salver.errors import InputError
+from salver.types.signature import Column, Columns, Signature
+
+FLOAT32_MAX = float(np.finfo(np.float32).max)
+UNSEEN = -1.0
+"""The code of a category that training did not see; a missing one is NaN."""
+
+_NAN = math.nan
+_SPELLED = {
+    "NaN": _NAN,
+    "nan": _NAN,
+    "Infinity": math.inf,
+    "inf": math.inf,
+    "+Infinity": math.inf,
+    "-Infinity": -math.inf,
+    "-inf": -math.inf,
+}
+_NAMED_AT_MOST = 5
+
+Row = list[Any]
+Check = Callable[[Any], Any]
+
+
+class _Refused(Exception):
+    """A value that its column does not take: (code, what was expected)."""
+
+
+class RowChecker:
+    """Checks rows against a signature and turns checked rows into arrays.
+
+    `check` takes a list (by position) or a dict (by name, any order) and returns a checked row or raises InputError naming
+    the row, the column and what was expected, never the value.
+    """
+
+    def __init__(self, signature: Signature) -> None:
+        self.signature = signature
+        self._names = signature.names
+        self._known = frozenset(self._names)
+        self._checks = [_check_for(column) for column in signature.columns]
+        self._optional = frozenset(c.name for c in signature.columns if c.nullable)
+        self._single_tensor = len(self._names) == 1 and bool(signature.columns[0].shape)
+        self._single_scalar = len(self._names) == 1 and not signature.columns[0].shape
+        self._coded = [(i, _codes(c)) for i, c in enumerate(signature.columns) if c.dtype == "category"]
+        self.all_plain = all(c.dtype in ("float64", "float32") and not c.shape for c in signature.columns)
+        self._float32 = any(c.dtype == "float32" for c in signature.columns)
+
+    def check(self, row: Any, index: int = 0) -> Row:
+        """One row as a list in the signature's order. Raises InputError."""
+        values = self._ordered(row, index)
+        try:
+            return [check(value) for check, value in zip(self._checks, values, strict=True)]
+        except _Refused:
+            raise self._explain(values, index) from None
+
+    def check_plain(self, row: list[float], index: int = 0) -> Row:
+        """As `check`, for a list of finite numbers when `all_plain`: only width and float32's range are left to look at."""
+        if len(row) != len(self._names):
+            raise self._wrong_width(len(row), index)
+        if self._float32 and row and (max(row) > FLOAT32_MAX or min(row) < -FLOAT32_MAX):
+            return self.check(row, index)
+        return row
+
+    def matrix(self, rows: Sequence[Row]) -> NDArray[np.float64]:
+        """Checked rows as one (rows, columns) float64 array; categories become codes."""
+        if self._coded:
+            rows = [self._code(row) for row in rows]
+        width = len(self._names)
+        if len(rows) == 1:
+            return np.array(rows, dtype=np.float64).reshape(1, width)
+        # One flat list is read faster than many short ones.
+        return np.array(list(chain.from_iterable(rows)), dtype=np.float64).reshape(len(rows), width)
+
+    def columns(self, rows: Sequence[Row]) -> Columns:
+        """Checked rows as one array a column: (rows, *shape); categories and text as objects. Raises InputError."""
+        made: Columns = {}
+        for column, values in zip(self.signature.columns, zip(*rows, strict=True), strict=True):
+            made[column.name] = _array(column, list(values))
+        return made
+
+    def code(self, columns: Columns) -> NDArray[np.float64]:
+        """Arrays by column as one (rows, columns) float64 array; the vectorised twin of `matrix`."""
+        parts: list[NDArray[Any]] = []
+        coded = dict(self._coded)
+        for i, name in enumerate(self._names):
+            values = columns[name]
+            if i in coded:
+                codes = coded[i]
+                values = [_NAN if _is_missing(v) else codes.get(v, UNSEEN) for v in values.tolist()]
+            parts.append(np.asarray(values, dtype=np.float64))
+        return np.stack(parts, axis=1) if parts else np.empty((0, 0))
+
+    def check_columns(self, columns: Columns) -> Columns:
+        """Arrays by column, checked as `check` does row by row and cast to the columns' dtypes. Raises InputError."""
+        unknown = [name for name in columns if name not in self._known]
+        if unknown:
+            raise self._unknown(unknown, None)
+        missing = [name for name in self._names if name not in columns]
+        if missing:
+            raise self._missing(missing, None)
+        return {column.name: self._check_array(column, columns[column.name]) for column in self.signature.columns}
+
+    def _check_array(self, column: Column, values: NDArray[Any]) -> NDArray[Any]:
+        if not column.is_number or values.dtype.kind not in "fiub" or column.dtype == "bool":
+            check = _check_for(column)
+            checked: list[Any] = []
+            for row, value in enumerate(values.tolist()):
+                try:
+                    checked.append(check(value))
+                except _Refused as refused:
+                    raise self._refusal(column, refused, row) from None
+            return _array(column, checked)
+        if (column.dtype.startswith(("int", "uint"))) and values.dtype.kind in "iu":
+            info = np.iinfo(column.dtype)
+            if values.size and (int(values.min()) < info.min or int(values.max()) > info.max):
+                raise InputError(
+                    f"column '{column.name}' has a value outside {column.dtype}'s range", code="wrong_type", column=column.name
+                )
+            return values.astype(column.dtype)
+        numbers = values.astype(np.float64) if values.dtype.kind != "f" else values
+        flat = numbers.reshape(len(numbers), -1) if numbers.size else numbers.reshape(len(numbers), 0)
+        limit = FLOAT32_MAX if column.dtype == "float32" else math.inf
+        for legal, bad, code, expected in (
+            (column.nullable, np.isnan(flat), "missing_value", f"{_expected(column)}, never missing"),
+            (column.infinite, np.abs(flat) > limit if limit < math.inf else np.isinf(flat), "not_finite", _expected(column)),
+        ):
+            rows = np.flatnonzero(bad.any(axis=1)) if not legal and bad.size else ()
+            if len(rows):
+                raise self._refusal(column, _Refused(code, expected), int(rows[0]))
+        if column.dtype.startswith(("int", "uint")):
+            return _array(column, [_check_for(column)(v) for v in numbers.tolist()])
+        return numbers.astype(np.float64 if not column.shape else column.dtype)
+
+    def _ordered(self, row: Any, index: int) -> list[Any]:
+        names = self._names
+        if isinstance(row, dict):
+            named: dict[str, Any] = row
+            if len(named) == len(names):
+                try:
+                    return [named[name] for name in names]
+                except KeyError:
+                    pass
+            unknown = [name for name in named if name not in self._known]
+            if unknown:
+                raise self._unknown(unknown, index)
+            missing = [name for name in names if name not in named and name not in self._optional]
+            if missing:
+                raise self._missing(missing, index)
+            return [named.get(name) for name in names]
+        if self._single_tensor:
+            return [row]
+        if isinstance(row, list):
+            values: list[Any] = row
+            if len(values) != len(names):
+                raise self._wrong_width(len(values), index)
+            return values
+        if self._single_scalar:
+            return [row]
+        raise InputError(
+            f"row {index}: expected a list of {len(names)} values or an object by column name",
+            code="wrong_type",
+            row=index,
+            expected=f"a list of {len(names)} values or an object by column name",
+        )
+
+    def _explain(self, values: list[Any], index: int) -> InputError:
+        for column, check, value in zip(self.signature.columns, self._checks, values, strict=True):
+            try:
+                check(value)
+            except _Refused as refused:
+                return self._refusal(column, refused, index)
+        raise AssertionError("a row was refused and no value of it was")
+
+    def _refusal(self, column: Column, refused: _Refused, row: int) -> InputError:
+        code, expected = refused.args
+        return InputError(
+            f"row {row}, column '{column.name}': expected {expected}", code=code, column=column.name, row=row, expected=expected
+        )
+
+    def _wrong_width(self, got: int, index: int) -> InputError:
+        width = len(self._names)
+        return InputError(
+            f"row {index} has {got} values, the model takes {width}: {_listed(self._names)}",
+            code="wrong_width",
+            row=index,
+            expected=f"{width} values",
+        )
+
+    def _unknown(self, unknown: list[str], index: int | None) -> InputError:
+        # The caller's own key is his data: say how many there are and what is known, not what he wrote.
+        return InputError(
+            f"{'' if index is None else f'row {index}: '}{len(unknown)} unknown column{'s' * (len(unknown) > 1)}; "
+            f"the model takes {_listed(self._names)}",
+            code="unknown_column",
+            row=index,
+            expected=_listed(self._names),
+        )
+
+    def _missing(self, missing: list[str], index: int | None) -> InputError:
+        return InputError(
+            f"{'' if index is None else f'row {index}: '}missing column{'s' * (len(missing) > 1)} {_listed(missing)}",
+            code="missing_column",
+            row=index,
+            column=missing[0],
+        )
+
+    def _code(self, row: Row) -> Row:
+        coded = row.copy()
+        for i, codes in self._coded:
+            value = coded[i]
+            coded[i] = _NAN if value is None else codes.get(value, UNSEEN)
+        return coded
+
+
+def _codes(column: Column) -> dict[Any, float]:
+    return {category: float(i) for i, category in enumerate(column.categories or ())}
+
+
+def _listed(names: list[str]) -> str:
+    shown = ", ".join(f"'{name}'" for name in names[:_NAMED_AT_MOST])
+    return shown if len(names) <= _NAMED_AT_MOST else f"{shown} and {len(names) - _NAMED_AT_MOST} more"
+
+
+def _is_missing(value: Any) -> bool:
+    return value is None or value != value
+
+
+def _expected(column: Column) -> str:
+    if column.shape:
+        sizes = "×".join("any" if size < 0 else str(size) for size in column.shape)
+        return f"{column.dtype} values of shape {sizes}"
+    if column.dtype == "category":
+        return f"one of {len(column.categories or ())} known categories"
+    if column.dtype == "string":
+        return "a string"
+    if column.dtype == "bool":
+        return "true or false"
+    if column.dtype.startswith(("int", "uint")):
+        return f"an integer ({column.dtype})"
+    finite = "" if column.infinite else "finite "
+    return f"a {finite}number{' or null' if column.nullable else ''}"
+
+
+def _check_for(column: Column) -> Check:
+    if column.shape:
+        return _tensor_check(column)
+    if column.dtype == "category":
+        return _category_check(column)
+    if column.dtype == "string":
+        return _string_check(column)
+    if column.dtype == "bool":
+        return _bool_check(column)
+    if column.dtype.startswith(("int", "uint")):
+        return _integer_check(column)
+    return _number_check(column)
+
+
+def _number_check(column: Column) -> Check:
+    nullable, infinite, expected = column.nullable, column.infinite, _expected(column)
+    limit = FLOAT32_MAX if column.dtype == "float32" else math.inf
+
+    def check(value: Any) -> float:
+        kind = type(value)
+        if kind is int:
+            try:
+                value = float(value)
+            except OverflowError:
+                raise _Refused("not_finite", expected) from None
+        elif kind is not float:
+            if value is None:
+                value = _NAN
+            elif kind is str and value in _SPELLED:
+                value = _SPELLED[value]
+            else:
+                raise _Refused("wrong_type", expected)
+        if -limit <= value <= limit and value not in (math.inf, -math.inf):
+            return value
+        if value != value:
+            if nullable:
+                return value
+            raise _Refused("missing_value", f"{expected}, never missing")
+        if infinite:
+            return value
+        raise _Refused("not_finite", expected)
+
+    return check
+
+
+def _integer_check(column: Column) -> Check:
+    info, expected = np.iinfo(column.dtype), _expected(column)
+    low, high = int(info.min), int(info.max)
+
+    def check(value: Any) -> int:
+        if type(value) is float and value.is_integer():
+            value = int(value)
+        if type(value) is not int:
+            raise _Refused("wrong_type" if value is not None else "missing_value", expected)
+        if not low <= value <= high:
+            raise _Refused("wrong_type", expected)
+        return value
+
+    return check
+
+
+def _bool_check(column: Column) -> Check:
+    expected = _expected(column)
+
+    def check(value: Any) -> bool:
+        if type(value) is bool:
+            return value
+        if type(value) in (int, float) and value in (0, 1):
+            return bool(value)
+        raise _Refused("wrong_type" if value is not None else "missing_value", expected)
+
+    return check
+
+
+def _string_check(column: Column) -> Check:
+    nullable, expected = column.nullable, _expected(column)
+
+    def check(value: Any) -> str | None:
+        if type(value) is str:
+            return value
+        if nullable and _is_missing(value):
+            return None
+        raise _Refused("missing_value" if value is None else "wrong_type", expected)
+
+    return check
+
+
+def _category_check(column: Column) -> Check:
+    expected = _expected(column)
+    known = frozenset(column.categories or ())
+    kinds = {type(category) for category in known}
+    if kinds & {int, float}:
+        kinds |= {int, float}
+    nullable, unseen = column.nullable, column.unseen
+
+    def check(value: Any) -> Any:
+        if value is None or value != value:
+            if nullable:
+                return None
+            raise _Refused("missing_value", f"{expected}, never missing")
+        if type(value) not in kinds:
+            if kinds:
+                raise _Refused("wrong_type", expected)
+            if type(value) not in (str, int, float, bool):
+                raise _Refused("wrong_type", expected)
+        if unseen or value in known:
+            return value
+        raise _Refused("unseen_category", expected)
+
+    return check
+
+
+def _tensor_check(column: Column) -> Check:
+    expected = _expected(column)
+
+    def check(value: Any) -> Any:
+        try:
+            array = _array(column, [value])
+        except (ValueError, TypeError, OverflowError, _Refused):
+            raise _Refused("wrong_type", expected) from None
+        got = array.shape[1:]
+        if len(got) != len(column.shape) or any(want not in (-1, size) for want, size in zip(column.shape, got, strict=True)):
+            raise _Refused("wrong_shape", expected)
+        return value
+
+    return check
+
+
+def _array(column: Column, values: list[Any]) -> NDArray[Any]:
+    if column.is_number:
+        if not column.shape:
+            return np.array(values, dtype=np.float64 if column.dtype == "float32" else column.dtype)
+        made = np.array(values)
+        if made.dtype.kind not in "fiub" and made.size:
+            raise _Refused("wrong_type", _expected(column))
+        return made.astype(column.dtype)
+    if column.shape:
+        return np.array(values, dtype=object)
+    made = np.empty(len(values), dtype=object)
+    made[:] = values
+    return made
