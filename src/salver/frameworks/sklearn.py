@@ -1,55 +1,308 @@
-"""scikit-learn's estimators and whatever has their interface."""
+"""scikit-learn's estimators and whatever has their interface.
+
+What the signature lets through is asked of the model itself: a row with a missing, infinite or unseen value is legal
+where the model answers it.
+"""
 
 from __future__ import annotations
 
-from typing import Any
+import warnings
+from collections.abc import Callable, Sequence
+from typing import Any, cast
 
 import numpy as np
+from numpy.typing import NDArray
 
 from salver.artifact.manifest import Framework
+from salver.errors import ModelFileError
 from salver.frameworks.base import indices
-from salver.types.signature import Column, Columns, Output, Signature
+from salver.frameworks.sklearn_columns import Use, Walk
+from salver.types.signature import Column, Columns, Label, Output, Signature, Task
+
+_PLAIN = (0.0, 1.0, 0.5, 2.0)
+"""Numbers of which every model takes one: 0 is no good for a logarithm, 1 none for a share below it."""
+NEVER_SEEN = "a category never seen"
+_STRANGE_NUMBER = 987_654_321
 
 
 class SklearnModel:
     """A fitted estimator or Pipeline."""
 
     def __init__(self, model: Any) -> None:
-        from importlib.metadata import version
+        from sklearn import __version__
 
         self.model = model
-        self.signature = describe(model)
-        self.framework = Framework("scikit-learn", version("scikit-learn"), type(model).__name__)
-        self.tolerance = 1e-9
+        walk = _walked(model)
+        names = _names(model, len(walk.uses))
+        self._feed = Feed(names, walk.uses, frame=hasattr(model, "feature_names_in_"), document=_takes_documents(model))
+        self.signature = _Questions(model, self._feed).signature()
+        self.framework = Framework("scikit-learn", __version__, described(model))
+        self.tolerance = 1e-5 if walk.single else 1e-9
 
     def predict(self, columns: Columns) -> Columns:
-        X = self._frame(columns)
+        X = self._feed(columns)
         made: Columns = {}
         for output in self.signature.outputs:
             if output.name == "probabilities":
-                made["probabilities"] = np.asarray(self.model.predict_proba(X), dtype=np.float64)
+                made[output.name] = np.asarray(self.model.predict_proba(X), dtype=np.float64)
             elif output.name == "scores":
-                made["scores"] = np.asarray(self.model.decision_function(X), dtype=np.float64)
-            elif output.classes is not None:
-                made[output.name] = indices(self.model.predict(X), output.classes)
+                made[output.name] = np.asarray(self.model.decision_function(X), dtype=np.float64)
             else:
-                made[output.name] = np.asarray(self.model.predict(X), dtype=np.float64)
+                made[output.name] = _coded(dense(_asked(self.model)(X)), output)
         return made
 
     def answer(self, columns: Columns) -> Any:
-        return self.model.predict(self._frame(columns))
-
-    def _frame(self, columns: Columns) -> Any:
-        return np.stack([columns[name] for name in self.signature.names], axis=1)
-
-
-def describe(model: Any) -> Signature:
-    """The signature of a fitted estimator, as far as the estimator itself tells."""
-    columns = tuple(Column(f"x{i}") for i in range(model.n_features_in_))
-    outputs = [Output("prediction", "int64", classes=tuple(model.classes_.tolist()))]
-    outputs.append(Output("probabilities", "float64", (len(model.classes_),)))
-    return Signature(columns, tuple(outputs), "classification")
+        return _asked(self.model)(self._feed(columns))
 
 
 def adapt(model: Any) -> SklearnModel:
+    """The adapter of a fitted estimator. Raises ModelFileError when it is not fitted or takes no rows of columns."""
     return SklearnModel(model)
+
+
+def described(model: Any) -> str:
+    """The class, for people: "Pipeline(StandardScaler, SVC)"."""
+    kind = type(model).__name__
+    if hasattr(model, "steps"):
+        return f"{kind}({', '.join(described(step) for _, step in model.steps if hasattr(step, 'get_params'))})"
+    return kind
+
+
+def dense(values: Any) -> NDArray[Any]:
+    """A dense array of whatever `transform` or `predict` gave."""
+    return np.asarray(values.toarray() if hasattr(values, "toarray") else values)
+
+
+class Feed:
+    """Arrays by column → what the model was trained on: a matrix, a DataFrame, or a list of documents."""
+
+    def __init__(self, names: Sequence[str], uses: Sequence[Use], *, frame: bool, document: bool) -> None:
+        self.columns = [use.column(name) for use, name in zip(uses, names, strict=True)]
+        self.frame = frame
+        self.missing = [use.missing for use in uses]
+        self._document = document
+        self._objects = any(_is_object(column) for column in self.columns)
+
+    def __call__(self, columns: Columns) -> Any:
+        if self._document:
+            return columns[self.columns[0].name]
+        if not self.frame and not self._objects:
+            return np.stack([columns[column.name] for column in self.columns], axis=1)
+        values = [self._values(i, columns[column.name]) for i, column in enumerate(self.columns)]
+        if not self.frame:
+            return np.stack([array.astype(object) for array in values], axis=1)
+        import pandas
+
+        series = {
+            column.name: pandas.Series(array, dtype=array.dtype)
+            for column, array in zip(self.columns, values, strict=True)
+        }
+        return pandas.DataFrame(series)
+
+    def _values(self, i: int, array: NDArray[Any]) -> NDArray[Any]:
+        column = self.columns[i]
+        if column.dtype == "category" and not _is_object(column):
+            return np.array([np.nan if value is None else value for value in array.tolist()], dtype=np.float64)
+        if column.dtype == "category":
+            made = np.empty(len(array), dtype=object)
+            made[:] = [self.missing[i] if value is None or value != value else value for value in array.tolist()]
+            return made
+        return array
+
+
+class _Questions:
+    """Finds out, by asking it, what a model takes and gives."""
+
+    def __init__(self, model: Any, feed: Feed) -> None:
+        self._model = model
+        self._feed = feed
+        self._plain = 0.0
+        self._refusal = ""
+
+    def signature(self) -> Signature:
+        self._find_plain_number()
+        columns = tuple(self._legal(self._feed.columns))
+        task, outputs = self._outputs()
+        return Signature(columns, outputs, task, named=self._feed.frame)
+
+    def _find_plain_number(self) -> None:
+        for self._plain in _PLAIN:
+            if self._accepts({}):
+                return
+        raise ModelFileError(f"{described(self._model)} refuses a plain row of its columns: {self._refusal}")
+
+    def _row(self, changed: dict[int, Any]) -> Columns:
+        made: Columns = {}
+        for i, column in enumerate(self._feed.columns):
+            value = changed.get(i, _plain_value(column, self._plain))
+            made[column.name] = np.empty(1, dtype=np.float64 if column.is_number else object)
+            made[column.name][0] = value
+        return made
+
+    def _ask(self, call: Callable[[Any], Any], changed: dict[int, Any]) -> NDArray[Any]:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # a question, not a prediction
+            return dense(call(self._feed(self._row(changed))))
+
+    def _accepts(self, changed: dict[int, Any]) -> bool:
+        try:
+            self._ask(_asked(self._model), changed)
+        except Exception as error:  # whatever a model raises on a row is its way of refusing it
+            self._refusal = f"{type(error).__name__}: {str(error)[:200]}"
+            return False
+        return True
+
+    def _which(self, columns: list[int], value: Callable[[Column], Any]) -> set[int]:
+        """Those of `columns` that may hold `value`; halved until the model takes the half: most columns are alike."""
+        if not columns:
+            return set()
+        if self._accepts({i: value(self._feed.columns[i]) for i in columns}):
+            return set(columns)
+        if len(columns) == 1:
+            return set()
+        half = len(columns) // 2
+        return self._which(columns[:half], value) | self._which(columns[half:], value)
+
+    def _legal(self, columns: list[Column]) -> list[Column]:
+        every = list(range(len(columns)))
+        numbers = [i for i in every if columns[i].is_number]
+        coded = [i for i in every if columns[i].dtype == "category"]
+        nullable = self._nullable(every, coded)
+        infinite = self._which(numbers, lambda _: np.inf) & self._which(numbers, lambda _: -np.inf)
+        unseen = self._which(coded, _strange)
+        return [
+            Column(c.name, c.dtype, (), i in nullable, i in infinite, c.categories, i in unseen)
+            for i, c in enumerate(columns)
+        ]
+
+    def _nullable(self, every: list[int], coded: list[int]) -> set[int]:
+        found = self._which(every, lambda column: np.nan if column.is_number else None)
+        # An encoder that was trained with None may not know NaN, and the other way round: take the one it knows.
+        other = [i for i in coded if i not in found]
+        for i in other:
+            self._feed.missing[i] = None if self._feed.missing[i] is not None else np.nan
+        return found | self._which(other, lambda _: None)
+
+    def _outputs(self) -> tuple[Task, tuple[Output, ...]]:
+        task = task_of(self._model)
+        answer = self._ask(_asked(self._model), {})
+        shape = answer.shape[1:]
+        if task == "classification":
+            return task, self._classification(shape)
+        if task == "outlier":
+            return task, (Output("prediction", "int64", classes=(-1, 1)), *self._scores())
+        if task == "clustering":
+            return task, (Output("prediction", "int64"),)
+        return task, (Output("prediction", "string" if answer.dtype.kind in "OUS" else "float64", shape),)
+
+    def _classification(self, shape: tuple[int, ...]) -> tuple[Output, ...]:
+        classes = getattr(self._model, "classes_", None)
+        if classes is None:
+            raise ModelFileError(f"{described(self._model)} has no classes_: is it fitted?")
+        if shape:
+            per_label = [_labels(c) for c in classes] if isinstance(classes, list) else [(0, 1)] * shape[0]
+            return (Output("prediction", "int64", shape, tuple(per_label)),)
+        # One label of a table of them: multi-output estimators of width one keep their classes in a list.
+        known = _labels(classes[0] if isinstance(classes, list) else classes)
+        prediction = Output("prediction", "int64", classes=known)
+        if hasattr(self._model, "predict_proba"):
+            return prediction, Output("probabilities", "float64", (len(known),))
+        return (prediction, *self._scores())
+
+    def _scores(self) -> tuple[Output, ...]:
+        if not hasattr(self._model, "decision_function"):
+            return ()
+        return (Output("scores", "float64", self._ask(self._model.decision_function, {}).shape[1:]),)
+
+
+def task_of(model: Any) -> Task:
+    """What kind of question the estimator answers."""
+    from sklearn.base import is_classifier, is_outlier_detector, is_regressor
+
+    if not hasattr(model, "predict"):
+        return "transform"
+    if is_classifier(model):
+        return "classification"
+    if is_outlier_detector(model):
+        return "outlier"
+    return "regression" if is_regressor(model) or not _is_clusterer(model) else "clustering"
+
+
+def _is_clusterer(model: Any) -> bool:
+    last = model.steps[-1][1] if hasattr(model, "steps") else getattr(model, "best_estimator_", model)
+    if last is not model:
+        return _is_clusterer(last)
+    kinds = {base.__name__ for base in type(model).__mro__}
+    return bool(kinds & {"ClusterMixin", "BaseMixture"})
+
+
+def _asked(model: Any) -> Callable[[Any], Any]:
+    return model.predict if hasattr(model, "predict") else model.transform
+
+
+def _coded(answer: NDArray[Any], output: Output) -> NDArray[Any]:
+    if output.classes is None:
+        return answer if output.dtype == "string" else answer.astype(output.dtype)
+    if not output.is_multilabel:
+        return cast("NDArray[Any]", indices(answer, output.classes))
+    return np.stack([indices(answer[:, k], classes) for k, classes in enumerate(output.classes)], axis=1)
+
+
+def _labels(classes: Any) -> tuple[Label, ...]:
+    return tuple(np.asarray(classes).tolist())
+
+
+def _walked(model: Any) -> Walk:
+    width = _width(model)
+    walk = Walk(width)
+    walk.visit(model, list(range(width)))
+    if _takes_documents(model):
+        walk.uses[0].text = True
+    return walk
+
+
+def _first(model: Any) -> Any:
+    """The part of the model that meets the input first."""
+    if hasattr(model, "steps"):
+        return _first(next((step for _, step in model.steps if not isinstance(step, str | None)), model))
+    if hasattr(model, "best_estimator_"):
+        return _first(model.best_estimator_)
+    if hasattr(model, "transformer_list"):
+        return _first(next((part for _, part in model.transformer_list if not isinstance(part, str)), model))
+    return model
+
+
+def _takes_documents(model: Any) -> bool:
+    return type(_first(model)).__name__ in ("CountVectorizer", "TfidfVectorizer", "HashingVectorizer")
+
+
+def _width(model: Any) -> int:
+    if _takes_documents(model) or type(_first(model)).__name__ == "IsotonicRegression":
+        return 1
+    width = getattr(model, "n_features_in_", None)
+    if width is None:
+        raise ModelFileError(
+            f"{described(model)} does not say how many columns it takes (n_features_in_): is it fitted?"
+        )
+    return int(width)
+
+
+def _names(model: Any, width: int) -> list[str]:
+    if _takes_documents(model):
+        return ["text"]
+    return [str(name) for name in getattr(model, "feature_names_in_", [f"x{i}" for i in range(width)])]
+
+
+def _is_object(column: Column) -> bool:
+    kinds = {type(category) for category in column.categories or ()}
+    return column.dtype == "string" or (column.dtype == "category" and (not kinds or str in kinds))
+
+
+def _plain_value(column: Column, number: float) -> Any:
+    if column.dtype == "category":
+        return next(iter(column.categories or ()), None)
+    return "a plain text" if column.dtype == "string" else number
+
+
+def _strange(column: Column) -> Any:
+    return NEVER_SEEN if _is_object(column) else _STRANGE_NUMBER
