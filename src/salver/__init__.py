@@ -1,1 +1,1 @@
-
+"""Salver serves trained models, from a file to production."""

@@ -66,7 +66,7 @@ class Output(msgspec.Struct, frozen=True, omit_defaults=True):
     name: str
     dtype: DType = "float64"
     shape: tuple[int, ...] = ()
-    classes: tuple[Label, ...] | tuple[tuple[Label, ...], ...] | None = None
+    classes: tuple[Label | tuple[Label, ...], ...] | None = None
 
     @property
     def is_multilabel(self) -> bool:

@@ -1,0 +1,125 @@
+"""A model at rest in a folder: written whole or not at all, opened in three steps.
+
+Parse the manifest, audit every file against it (names, kinds, sizes, digests), construct. Nothing of the artifact is imported
+or executed here, and nothing outside its folder is touched.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import secrets
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path, PurePosixPath
+from typing import TypeVar
+
+import msgspec
+
+from salver.artifact.manifest import FILENAME, FORMAT, GOLDEN, File, Golden, Manifest
+from salver.errors import ArtifactError
+
+_MANIFEST_LIMIT_BYTES = 16 * 2**20
+_CHUNK_BYTES = 2**20
+_Parsed = TypeVar("_Parsed")
+
+
+class Artifact:
+    """An audited artifact: its folder, its manifest, its golden rows."""
+
+    def __init__(self, folder: Path, manifest: Manifest, golden: Golden) -> None:
+        self.folder = folder
+        self.manifest = manifest
+        self.golden = golden
+
+    def __repr__(self) -> str:
+        return f"<Artifact {self.manifest.name} {self.manifest.runtime.kind} at {self.folder}>"
+
+
+def open_artifact(folder: Path) -> Artifact:
+    """Open the artifact in `folder`. Raises ArtifactError, which says what is wrong with it."""
+    manifest = _parse(folder / FILENAME, Manifest)
+    if manifest.format != FORMAT:
+        raise ArtifactError(f"{folder}: format {manifest.format} is not known to this Salver (it reads {FORMAT}); upgrade it")
+    _audit(folder, manifest)
+    return Artifact(folder, manifest, _parse(folder / GOLDEN, Golden))
+
+
+def sha256_of(path: Path) -> str:
+    """The SHA-256 of a file's bytes, in hex."""
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while chunk := file.read(_CHUNK_BYTES):
+            digest.update(chunk)
+    return digest.hexdigest()
+
+
+def describe_files(folder: Path) -> dict[str, File]:
+    """Size and digest of every file below `folder`, by its path with forward slashes; the manifest itself is left out."""
+    return {
+        path.relative_to(folder).as_posix(): File(sha256_of(path), path.stat().st_size)
+        for path in sorted(folder.rglob("*"))
+        if path.is_file() and path != folder / FILENAME
+    }
+
+
+def write_manifest(folder: Path, manifest: Manifest) -> None:
+    """The last file of an artifact to be written."""
+    (folder / FILENAME).write_bytes(msgspec.json.format(msgspec.json.encode(manifest), indent=1))
+
+
+def write_golden(folder: Path, golden: Golden) -> None:
+    (folder / GOLDEN).write_bytes(msgspec.json.encode(golden))
+
+
+@contextmanager
+def atomic_folder(destination: Path) -> Iterator[Path]:
+    """A folder to write in that becomes `destination` when the block ends well, and is removed when it does not.
+
+    Where somebody else finished the same destination first, theirs stays.
+    """
+    destination.parent.mkdir(parents=True, exist_ok=True)
+    made = destination.parent / f".{destination.name}.{secrets.token_hex(6)}"
+    made.mkdir()
+    try:
+        yield made
+        try:
+            made.rename(destination)
+        except OSError:
+            if not (destination / FILENAME).is_file():
+                raise
+    finally:
+        shutil.rmtree(made, ignore_errors=True)
+
+
+def _parse(path: Path, kind: type[_Parsed]) -> _Parsed:
+    try:
+        if path.is_symlink() or path.stat().st_size > _MANIFEST_LIMIT_BYTES:
+            raise ArtifactError(f"{path} is a link or larger than {_MANIFEST_LIMIT_BYTES} bytes; it is not opened")
+        return msgspec.json.decode(path.read_bytes(), type=kind)
+    except FileNotFoundError:
+        raise ArtifactError(f"{path.parent} is no artifact: it has no {path.name}") from None
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise ArtifactError(f"{path} can't be read: {error}") from error
+
+
+def _audit(folder: Path, manifest: Manifest) -> None:
+    for name in (GOLDEN, manifest.runtime.file):
+        if name not in manifest.files:
+            raise ArtifactError(f"{folder}: {name} is used but not listed in {FILENAME}")
+    for name, file in manifest.files.items():
+        pure = PurePosixPath(name)
+        if pure.is_absolute() or ".." in pure.parts or "\\" in name or name != pure.as_posix():
+            raise ArtifactError(f"{folder}: {FILENAME} lists a path that leaves the artifact; it is not opened")
+        path = folder / name
+        if path.is_symlink() or not path.is_file() or not _inside(path, folder):
+            raise ArtifactError(f"{folder}: {name} is missing or is not a plain file")
+        if path.stat().st_size != file.size_bytes:
+            raise ArtifactError(f"{folder}: {name} has not the size that {FILENAME} gives; fetch or save the model again")
+        if sha256_of(path) != file.sha256:
+            raise ArtifactError(f"{folder}: {name} is not what was saved (its digest differs); fetch or save the model again")
+
+
+def _inside(path: Path, folder: Path) -> bool:
+    return Path(os.path.realpath(path)).is_relative_to(os.path.realpath(folder))

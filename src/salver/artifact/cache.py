@@ -1,0 +1,13 @@
+"""Artifacts made from model files, kept by the file's digest: the second start of the same file is instant."""
+
+from __future__ import annotations
+
+from importlib.metadata import version
+from pathlib import Path
+
+from salver.artifact.artifact import sha256_of
+
+
+def cached_folder(store: Path, file: Path, name: str) -> Path:
+    """Where the artifact of `file` under `name` is kept. Another Salver may lower otherwise, so its version is in the key."""
+    return store / "cache" / f"{sha256_of(file)[:32]}-{version('salver')}" / name

@@ -1,0 +1,117 @@
+"""`salver serve`: model files → lowered artifacts → a listening server."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import subprocess
+import sys
+from importlib.metadata import version
+from pathlib import Path
+
+from salver.artifact.artifact import Artifact, open_artifact
+from salver.artifact.cache import cached_folder
+from salver.artifact.manifest import FILENAME
+from salver.config import store_folder
+from salver.engine.engine import Engine
+from salver.engine.lane import Lane
+from salver.errors import ConfigError, ModelFileError
+from salver.log.segment import SegmentWriter
+from salver.server.run import Server
+from salver.types.reference import Reference, model_name
+
+
+def serve(given: argparse.Namespace) -> int:
+    """Serve until told to stop. Raises SalverError when a model can't be served."""
+    files = _named(given.models)
+    store = store_folder(given.store)
+    log = None if given.no_log else SegmentWriter(Path(given.log) if given.log else store / "log")
+    engine = Engine(log.append if log else None)
+    for name in files:
+        engine.expect(name)
+
+    async def load(server: Server) -> None:
+        print(f"Salver {version('salver')}", flush=True)
+        lanes = [await engine.load(await asyncio.to_thread(find_artifact, name, file, store)) for name, file in files.items()]
+        for lane in lanes:
+            print(f"\n{_described(lane)}", flush=True)
+        print(f"\n{_where(given, log, lanes[0], len(lanes) > 1)}", flush=True)
+
+    server = Server(engine, given.host, given.port, load)
+    server.run()
+    if log:
+        log.close()
+    if server.failure:
+        raise server.failure
+    return 0
+
+
+def find_artifact(name: str, file: Path, store: Path) -> Artifact:
+    """The artifact of a model file: from the cache, or lowered now in a process of its own. Raises SalverError."""
+    if (file / FILENAME).is_file():
+        return open_artifact(file)
+    if not file.is_file():
+        raise ModelFileError(f"no model file at {file}")
+    folder = cached_folder(store, file, name)
+    if not folder.is_dir():
+        print(f"  {name}: lowering {file.name} and proving the result; the next start will be instant", flush=True)
+        _lower(file, name, folder)
+    return open_artifact(folder)
+
+
+def _lower(file: Path, name: str, folder: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "salver.lower", str(file), name, str(folder)], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE
+    )
+    if done.returncode == 0:
+        return
+    try:
+        refusal = json.loads(done.stdout)
+    except ValueError:
+        raise ModelFileError(f"reading {file.name} failed; what its library said stands above") from None
+    raise ModelFileError(refusal["message"])
+
+
+def _named(models: list[str]) -> dict[str, Path]:
+    """[NAME=]FILE arguments by name. Raises ConfigError when two have the same."""
+    named: dict[str, Path] = {}
+    for model in models:
+        name, given, file = model.rpartition("=")
+        path = Path(file).expanduser()
+        name = Reference.parse(name).name if given else model_name(path.name.partition(".")[0] if path.is_file() else path.name)
+        if name in named:
+            raise ConfigError(f"two models are called '{name}'; name one of them: other={path}")
+        named[name] = path
+    return named
+
+
+def _described(lane: Lane) -> str:
+    manifest = lane.model.manifest
+    lowering, proof = manifest.lowering, manifest.lowering.proof
+    head = f"  {manifest.name}: {manifest.framework.model} ({manifest.framework.name} {manifest.framework.version})"
+    if proof is None:
+        why = f"\n    not lowered: {lowering.reason}" if lowering.reason else ""
+        return f"{head}\n    served by {manifest.framework.name} itself, {_us(lowering.original_row_us)} a row{why}"
+    by = "numpy" if manifest.runtime.kind == "linear" else "ONNX Runtime"
+    return (
+        f"{head}\n    served by {by}, proven on {proof.rows:,} rows: {proof.label_flips} labels differ, "
+        f"numbers within {proof.largest_difference:.1e}\n"
+        f"    {_us(proof.row_us)} a row, {lowering.speedup:,.0f}× faster than the original's {_us(lowering.original_row_us)}"
+    )
+
+
+def _us(us: float) -> str:
+    return f"{us:.0f} µs" if us < 1000 else f"{us / 1000:.1f} ms"
+
+
+def _where(given: argparse.Namespace, log: SegmentWriter | None, lane: Lane, several: bool) -> str:
+    host = "localhost" if given.host in ("127.0.0.1", "0.0.0.0") else given.host
+    url = f"http://{host}:{given.port}"
+    route = f"/models/{lane.model.name}/predict" if several else "/predict"
+    body = json.dumps({"features": lane.model.artifact.golden.rows[0]}, separators=(",", ":")).replace("'", "'\\''")
+    return (
+        f"  listening on {url}   docs {url}/docs   metrics {url}/metrics\n"
+        f"  predictions are {f'logged in {log.folder}' if log else 'not logged'}\n\n"
+        f"  curl -d '{body}' {host}:{given.port}{route}"
+    )

@@ -1,0 +1,72 @@
+"""Which waiting requests run together. Pure: no clock, no threads, no I/O."""
+
+from __future__ import annotations
+
+from collections import deque
+
+import msgspec
+
+from salver.engine.request import Request
+from salver.errors import Overloaded, TooLarge
+
+
+class Limits(msgspec.Struct, frozen=True):
+    """Bounds on a batch and on the queue before it."""
+
+    batch_rows: int = 1024
+    batch_bytes: int = 16 * 2**20
+    queue_rows: int = 65_536
+    queue_bytes: int = 256 * 2**20
+
+
+class Batcher:
+    """A queue of requests, cut into batches in order of arrival.
+
+    A request larger than a batch's bounds is a batch of its own. A request that does not fit the queue's bounds is refused at
+    once with Overloaded; one that could never fit, with TooLarge.
+    """
+
+    def __init__(self, limits: Limits) -> None:
+        self.limits = limits
+        self.rows = 0
+        self.bytes = 0
+        self._waiting: deque[Request] = deque()
+
+    def __repr__(self) -> str:
+        return f"<Batcher waiting={len(self._waiting)} rows={self.rows} bytes={self.bytes}>"
+
+    def __len__(self) -> int:
+        return len(self._waiting)
+
+    def put(self, request: Request) -> None:
+        """Take a request into the queue. Raises Overloaded or TooLarge, and then nothing has changed."""
+        limits = self.limits
+        rows, size = self.rows + request.count, self.bytes + request.size_bytes
+        if rows > limits.queue_rows or size > limits.queue_bytes:
+            if request.count > limits.queue_rows or request.size_bytes > limits.queue_bytes:
+                raise TooLarge(
+                    f"a request may have at most {limits.queue_rows} rows and {limits.queue_bytes} bytes; send it in parts"
+                )
+            raise Overloaded("the model's queue is full; try again a little later")
+        self.rows, self.bytes = rows, size
+        self._waiting.append(request)
+
+    def next(self) -> tuple[list[Request], int]:
+        """The next batch (empty when nothing waits), and how many requests were dropped because nobody waits for them."""
+        limits, waiting = self.limits, self._waiting
+        batch: list[Request] = []
+        rows = size = gone = 0
+        while waiting:
+            request = waiting[0]
+            if batch and (rows + request.count > limits.batch_rows or size + request.size_bytes > limits.batch_bytes):
+                break
+            waiting.popleft()
+            self.rows -= request.count
+            self.bytes -= request.size_bytes
+            if request.gone():
+                gone += 1
+                continue
+            batch.append(request)
+            rows += request.count
+            size += request.size_bytes
+        return batch, gone

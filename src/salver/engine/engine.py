@@ -1,0 +1,79 @@
+"""The models a process serves, by name and version. Knows nothing of HTTP, JSON or files of models."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Literal
+
+from salver.artifact.artifact import Artifact
+from salver.engine.batcher import Limits
+from salver.engine.lane import Append, Lane
+from salver.engine.model import Model
+from salver.errors import NotFound, Unavailable
+from salver.types.reference import Reference
+
+State = Literal["loading", "ready", "failed"]
+
+
+class Engine:
+    """Loads versions, finds the lane of a reference, and says whether everything that was asked for is ready."""
+
+    def __init__(self, append: Append | None, limits: Limits | None = None) -> None:
+        self.lanes: dict[str, dict[int, Lane]] = {}
+        self.states: dict[str, State] = {}
+        self._append = append
+        self._limits = limits or Limits()
+
+    def __repr__(self) -> str:
+        return f"<Engine {self.states}>"
+
+    @property
+    def ready(self) -> bool:
+        """Whether there is a model, and every one has answered its golden rows."""
+        return bool(self.states) and all(state == "ready" for state in self.states.values())
+
+    def expect(self, name: str) -> None:
+        """Say that a model of this name is about to be loaded; until it is, the engine is not ready."""
+        self.states[name] = "loading"
+
+    async def load(self, artifact: Artifact, version: int = 1) -> Lane:
+        """Wake an artifact, off the event loop, and take requests for it once it has answered its golden rows."""
+        name = artifact.manifest.name
+        self.states.setdefault(name, "loading")
+        try:
+            model = await asyncio.to_thread(Model, artifact, version)
+        except Exception:
+            self.states[name] = "failed"
+            raise
+        lane = self.lanes.setdefault(name, {})[version] = Lane(model, self._append, self._limits)
+        self.states[name] = "ready"
+        return lane
+
+    def find(self, reference: Reference | None) -> Lane:
+        """The lane that answers for `reference`; None means the only model. Raises NotFound or Unavailable."""
+        name = self._only_name() if reference is None else reference.name
+        versions = self.lanes.get(name)
+        if not versions:
+            if self.states.get(name) == "loading":
+                raise Unavailable(f"model '{name}' is being loaded", code="loading")
+            raise NotFound(f"no model '{name}' here; GET /models lists those that are", code="unknown_model")
+        if reference is None or (reference.version is None and reference.alias is None):
+            return versions[max(versions)]
+        if reference.version in versions:
+            return versions[reference.version]
+        raise NotFound(f"model '{name}' has no version or alias '{reference.version or reference.alias}'", code="unknown_version")
+
+    async def close(self) -> None:
+        """Answer what waits, then let every model go."""
+        for versions in self.lanes.values():
+            for lane in versions.values():
+                await lane.close()
+        self.lanes.clear()
+        self.states.clear()
+
+    def _only_name(self) -> str:
+        if len(self.states) == 1:
+            return next(iter(self.states))
+        if not self.states:
+            raise Unavailable("no model is loaded yet", code="loading")
+        raise NotFound("several models are served; name one: POST /models/NAME/predict", code="model_not_named")

@@ -1,0 +1,210 @@
+"""The queue in front of one model and the loop that empties it: batch = next(); outputs = predict(batch); log; answer.
+
+Natural batching: the first request of an event-loop turn schedules one flush; all that arrive in that turn share one call of
+the model, one write to the log, and then get their answers. While a slow model works in its thread, the next batch gathers.
+There is no timer and nobody waits for company.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import numpy as np
+
+from salver.engine.batcher import Batcher, Limits
+from salver.engine.ids import IdSource
+from salver.engine.model import Model
+from salver.engine.request import Request
+from salver.engine.stats import LaneStats
+from salver.errors import LogUnavailable, PredictionFailed, SalverError
+from salver.log.record import Record, encoder
+from salver.types.signature import Columns, Output
+
+logger = logging.getLogger("salver")
+
+Append = Callable[[bytes], None]
+
+
+class Batch:
+    """Requests that ran together, and what came out, as Python values: `outputs[name][row]`."""
+
+    __slots__ = ("ended_ns", "ids", "lines", "outputs", "requests", "started_ns")
+
+    def __init__(self, requests: list[Request], outputs: dict[str, list[Any]], ids: list[str], started_ns: int) -> None:
+        self.requests = requests
+        self.outputs = outputs
+        self.ids = ids
+        self.started_ns = started_ns
+        self.ended_ns = time.perf_counter_ns()
+        self.lines = b""
+
+
+class Failure:
+    """Requests that get an error instead."""
+
+    __slots__ = ("error", "requests")
+
+    def __init__(self, requests: list[Request], error: SalverError) -> None:
+        self.requests = requests
+        self.error = error
+
+
+class Lane:
+    """One model version taking requests. All methods are called on the event loop."""
+
+    def __init__(self, model: Model, append: Append | None, limits: Limits | None = None, route: str = "live") -> None:
+        self.model = model
+        self.stats = LaneStats()
+        self.batcher = Batcher(limits or Limits())
+        self._append = append
+        self._route = route
+        self._names = model.signature.names
+        self._infinite = any(column.infinite for column in model.signature.columns)
+        self._ids = IdSource()
+        self._busy = False  # a turn is scheduled or a batch is in the thread
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix=f"salver-{model.name}")
+
+    def __repr__(self) -> str:
+        return f"<Lane {self.model!r} {self.batcher!r}>"
+
+    def submit(self, request: Request) -> None:
+        """Queue a checked request; it is answered or failed later, on the event loop. Raises Overloaded or TooLarge at once."""
+        try:
+            self.batcher.put(request)
+        except SalverError as error:
+            self.stats.errors[error.code] += 1
+            raise
+        if not self._busy:
+            self._busy = True
+            asyncio.get_running_loop().call_soon(self._turn)
+
+    async def close(self) -> None:
+        """Answer what waits, then give the model back."""
+        while self._busy:
+            await asyncio.sleep(0.005)
+        self._thread.shutdown()
+        self.model.close()
+
+    def _turn(self) -> None:
+        """One batch; the next, if any, in the event loop's next turn, so that everybody else has theirs."""
+        requests, gone = self.batcher.next()
+        self.stats.gone += gone
+        if not requests:
+            self._busy = False
+        elif self.model.is_short(sum([request.count for request in requests])):
+            self._settle(self._run(requests))
+        else:
+            job = asyncio.get_running_loop().run_in_executor(self._thread, self._run, requests)
+            job.add_done_callback(lambda done: self._settle(done.result()))
+
+    def _run(self, requests: list[Request]) -> list[Batch | Failure]:
+        """Everything about a batch that takes time. On the event loop or in the lane's thread, one batch at a time."""
+        started_ns = time.perf_counter_ns()
+        results: list[Batch | Failure] = []
+        for together, outcome in predict_apart(self.model, requests):
+            if isinstance(outcome, SalverError):
+                results.append(Failure(together, outcome))
+                continue
+            values = {output.name: values_of(output, outcome[output.name]) for output in self.model.signature.outputs}
+            batch = Batch(together, values, self._ids.batch(sum([request.count for request in together])), started_ns)
+            if self._append is not None:
+                batch.lines = self._lines(batch)
+            results.append(batch)
+        return results
+
+    def _settle(self, results: list[Batch | Failure]) -> None:
+        """Log, then answer."""
+        try:
+            for result in results:
+                if isinstance(result, Failure):
+                    self._fail(result.requests, result.error)
+                else:
+                    self._answer(result)
+        finally:
+            # An answer may have brought new requests; either way there is exactly one next turn.
+            if len(self.batcher):
+                asyncio.get_running_loop().call_soon(self._turn)
+            else:
+                self._busy = False
+
+    def _answer(self, batch: Batch) -> None:
+        if self._append is not None:
+            try:
+                self._append(batch.lines)
+            except LogUnavailable as error:
+                self._fail(batch.requests, error)
+                return
+        stats, rows, start = self.stats, len(batch.ids), 0
+        for request in batch.requests:
+            request.answered(batch, start)
+            start += request.count
+        now = time.perf_counter_ns()
+        stats.rows += rows
+        stats.batch_rows.observe(rows)
+        stats.predict_s.observe((batch.ended_ns - batch.started_ns) * 1e-9)
+        for request in batch.requests:
+            stats.latency_s.observe((now - request.arrived_ns) * 1e-9)
+            stats.queue_s.observe((batch.started_ns - request.arrived_ns) * 1e-9)
+
+    def _fail(self, requests: list[Request], error: SalverError) -> None:
+        self.stats.errors[error.code] += len(requests)
+        for request in requests:
+            request.failed(error)
+
+    def _lines(self, batch: Batch) -> bytes:
+        model, names, route = self.model, self._names, self._route
+        ts = time.time_ns() // 1000
+        ids = iter(batch.ids)
+        answers = iter([dict(zip(batch.outputs, row, strict=True)) for row in zip(*batch.outputs.values(), strict=True)])
+        records: list[Record] = []
+        for request in batch.requests:
+            latency_us = (batch.ended_ns - request.arrived_ns) // 1000
+            keys = request.keys
+            for i, inputs in enumerate(request.values(names)):
+                if self._infinite:
+                    inputs = spelled(inputs)
+                records.append(
+                    Record(
+                        next(ids), ts, model.name, model.version, route, request.source, latency_us,
+                        inputs, next(answers), keys[i] if keys else None, request.trace,
+                    )
+                )  # fmt: skip
+        return encoder.encode_lines(records)
+
+
+def predict_apart(model: Model, requests: list[Request]) -> list[tuple[list[Request], Columns | SalverError]]:
+    """Run requests together; when that fails, in halves, until the guilty ones stand alone and only they fail."""
+    try:
+        return [(requests, model.predict(requests))]
+    except Exception as error:
+        if len(requests) == 1:
+            if isinstance(error, SalverError):
+                return [(requests, error)]
+            logger.error("%s@%s raised on a request", model.name, model.version, exc_info=error)
+            return [(requests, PredictionFailed(f"the model raised {type(error).__name__} on these rows"))]
+    middle = len(requests) // 2
+    return predict_apart(model, requests[:middle]) + predict_apart(model, requests[middle:])
+
+
+def values_of(output: Output, array: Any) -> list[Any]:
+    """An output's rows as Python values; indices become the classes they stand for."""
+    classes: Any = output.classes
+    values: list[Any] = array.tolist()
+    if classes is None:
+        return values
+    if output.is_multilabel:
+        return [[classes[k][label] for k, label in enumerate(row)] for row in values]
+    return [classes[label] for label in values]
+
+
+def spelled(inputs: dict[str, Any]) -> dict[str, Any]:
+    """Infinities by name, since JSON has no number for them."""
+    return {
+        name: ("Infinity" if value > 0 else "-Infinity") if isinstance(value, float) and np.isinf(value) else value
+        for name, value in inputs.items()
+    }

@@ -1,0 +1,28 @@
+"""The reading end of the log: records in the order in which each process wrote them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import msgspec
+
+from salver.log.record import Record
+
+_decode = msgspec.json.Decoder(Record).decode
+
+
+def segments(folder: Path) -> list[Path]:
+    """The hot segments below `folder`, oldest first."""
+    return sorted(folder.rglob("*.jsonl"))
+
+
+def read_records(folder: Path) -> Iterator[Record]:
+    """Every whole record below `folder`. A line that a killed process left unfinished is passed over."""
+    for segment in segments(folder):
+        with segment.open("rb") as lines:
+            for line in lines:
+                try:
+                    yield _decode(line)
+                except msgspec.DecodeError:
+                    continue

@@ -1,0 +1,142 @@
+"""The ASGI app: every route, each a thin wrapper over the engine."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from typing import Any
+
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from salver.engine.engine import Engine
+from salver.engine.lane import Lane
+from salver.errors import NotFound, SalverError
+from salver.server.asking import LARGE_BYTES, ClientGone, ask, read_body, server_timing
+from salver.server.hot import HotRoutes
+from salver.server.problems import MEDIA_TYPE, headers_of, problem, status_of, unexpected
+from salver.types.reference import Reference
+
+logger = logging.getLogger("salver")
+
+
+def make_app(engine: Engine, routes: HotRoutes) -> Starlette:
+    """The app that serves `engine`."""
+    face = Face(engine, routes)
+    return Starlette(
+        routes=[
+            Route("/predict", face.predict, methods=["POST"]),
+            Route("/models", face.models),
+            Route("/models/{ref}", face.model),
+            Route("/models/{ref}/predict", face.predict, methods=["POST"]),
+            Route("/health/live", face.live),
+            Route("/health/ready", face.ready),
+        ],
+        exception_handlers={
+            SalverError: _salver_error,
+            HTTPException: _http_error,
+            ClientGone: _client_gone,
+            Exception: _unexpected_error,
+        },
+    )
+
+
+class Face:
+    """The handlers of the native routes."""
+
+    def __init__(self, engine: Engine, routes: HotRoutes) -> None:
+        self._engine = engine
+        self._routes = routes
+
+    async def predict(self, http: Request) -> Response:
+        arrived_ns = time.perf_counter_ns()
+        reference = http.path_params.get("ref")
+        lane = self._engine.find(None if reference is None else Reference.parse(reference))
+        codec = self._routes.codec(lane)
+        body = await read_body(http)
+        large = len(body) > LARGE_BYTES
+        try:
+            question = await asyncio.to_thread(codec.question, body) if large else codec.question(body)
+        except SalverError as error:
+            lane.stats.errors[error.code] += 1
+            raise
+        parsed_ns = time.perf_counter_ns()
+        batch, start = await ask(
+            http, lane, arrived_ns=arrived_ns, size_bytes=len(body), count=len(question.rows), rows=question.rows,
+            keys=question.keys,
+        )  # fmt: skip
+        answer = codec.answer(question, batch, start)
+        headers = {}
+        if "server-timing" in http.headers:
+            headers["server-timing"] = server_timing(arrived_ns, parsed_ns, batch, time.perf_counter_ns())
+        return Response(answer, media_type="application/json", headers=headers)
+
+    async def models(self, http: Request) -> Response:
+        described = [describe(max(versions.items())[1]) for versions in self._engine.lanes.values()]
+        waiting = [
+            {"name": name, "state": state} for name, state in self._engine.states.items() if name not in self._engine.lanes
+        ]
+        return JSONResponse({"models": [*described, *waiting]})
+
+    async def model(self, http: Request) -> Response:
+        return JSONResponse(describe(self._engine.find(Reference.parse(http.path_params["ref"])), whole=True))
+
+    async def live(self, http: Request) -> Response:
+        return JSONResponse({"live": True})
+
+    async def ready(self, http: Request) -> Response:
+        ready = self._engine.ready
+        return JSONResponse({"ready": ready, "models": self._engine.states}, 200 if ready else 503)
+
+
+def describe(lane: Lane, whole: bool = False) -> dict[str, Any]:
+    """What a client may know of a model."""
+    import msgspec
+
+    manifest = lane.model.manifest
+    described: dict[str, Any] = {
+        "name": manifest.name,
+        "version": lane.model.version,
+        "state": "ready",
+        "task": manifest.signature.task,
+        "framework": msgspec.to_builtins(manifest.framework),
+        "runtime": manifest.runtime.kind,
+        "speedup": round(manifest.lowering.speedup, 1),
+    }
+    if whole:
+        described["signature"] = msgspec.to_builtins(manifest.signature)
+        described["lowering"] = msgspec.to_builtins(manifest.lowering)
+        described["example"] = lane.model.artifact.golden.rows[0]
+    return described
+
+
+def respond(error: SalverError) -> Response:
+    """An error as a problem document."""
+    return Response(problem(error), status_of(error), headers_of(error), MEDIA_TYPE)
+
+
+def _salver_error(http: Request, error: Exception) -> Response:
+    assert isinstance(error, SalverError)
+    return respond(error)
+
+
+def _http_error(http: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)
+    if error.status_code == 405:
+        allowed = (error.headers or {}).get("Allow", "")
+        made = respond(SalverError(f"this route takes {allowed}", code="method_not_allowed"))
+        made.headers["allow"] = allowed
+        return made
+    return respond(NotFound("no such route; GET /docs lists them"))
+
+
+def _client_gone(http: Request, error: Exception) -> Response:
+    return Response(status_code=499)  # nobody reads it; the number is nginx's, for logs
+
+
+def _unexpected_error(http: Request, error: Exception) -> Response:
+    return respond(unexpected(error))

@@ -1,0 +1,106 @@
+"""Asking the engine from an ASGI handler: the plain path, for whatever is not hot."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+from starlette.requests import Request as HttpRequest
+
+from salver.engine.lane import Batch, Lane
+from salver.engine.request import Request
+from salver.errors import InputError, SalverError, TooLarge
+from salver.types.rows import Row
+from salver.types.signature import Columns
+
+BODY_BYTES = 64 * 2**20
+"""The largest body that is read."""
+
+LARGE_BYTES = 64 * 1024
+"""A body larger than this is decoded in a thread, so that the event loop stays free."""
+
+
+class ClientGone(Exception):
+    """The client left before its answer; nobody is there to be told anything."""
+
+
+class AskedRequest(Request):
+    """A request whose answer is awaited."""
+
+    __slots__ = ("left", "reply")
+
+    def __init__(self, **fields: Any) -> None:
+        super().__init__(**fields)
+        self.left = False
+        self.reply: asyncio.Future[tuple[Batch, int]] = asyncio.get_running_loop().create_future()
+
+    def gone(self) -> bool:
+        return self.left
+
+    def answered(self, batch: Batch, start: int) -> None:
+        if not self.reply.done():
+            self.reply.set_result((batch, start))
+
+    def failed(self, error: SalverError) -> None:
+        if not self.reply.done():
+            self.reply.set_exception(error)
+
+
+async def ask(
+    http: HttpRequest,
+    lane: Lane,
+    *,
+    arrived_ns: int,
+    size_bytes: int,
+    count: int,
+    rows: list[Row] | None = None,
+    columns: Columns | None = None,
+    keys: list[str | None] | None = None,
+) -> tuple[Batch, int]:
+    """The batch that answered, and where in it these rows start. Raises SalverError, or ClientGone when the client leaves."""
+    request = AskedRequest(
+        rows=rows, columns=columns, count=count, size_bytes=size_bytes, arrived_ns=arrived_ns, source="http", keys=keys
+    )
+    lane.submit(request)
+    leaving = asyncio.ensure_future(_disconnected(http))
+    try:
+        await asyncio.wait((request.reply, leaving), return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        leaving.cancel()
+        request.left = not request.reply.done()
+    if request.left:
+        request.reply.cancel()
+        raise ClientGone
+    return request.reply.result()
+
+
+async def read_body(http: HttpRequest, limit_bytes: int = BODY_BYTES) -> bytes:
+    """The whole body. Raises TooLarge before more than `limit_bytes` are held, InputError for an encoding we do not read."""
+    encoding = http.headers.get("content-encoding", "identity")
+    if encoding.lower() != "identity":
+        raise InputError("send the body without a content-encoding", code="unsupported_encoding")
+    body = bytearray()
+    async for chunk in http.stream():
+        body += chunk
+        if len(body) > limit_bytes:
+            raise TooLarge(f"a body may have at most {limit_bytes} bytes; send the rows in parts")
+    return bytes(body)
+
+
+def server_timing(arrived_ns: int, parsed_ns: int, batch: Batch, now_ns: int) -> str:
+    """A Server-Timing header (W3C): where the time went, in ms."""
+    queued_ns = batch.started_ns - parsed_ns
+    phases = {
+        "parse": parsed_ns - arrived_ns,
+        "queue": queued_ns,
+        "predict": batch.ended_ns - batch.started_ns,
+        "encode": now_ns - batch.ended_ns,
+    }
+    return ", ".join(f"{name};dur={max(ns, 0) / 1e6:.3f}" for name, ns in phases.items())
+
+
+async def _disconnected(http: HttpRequest) -> None:
+    while (await http.receive())["type"] != "http.disconnect":
+        pass
+
+

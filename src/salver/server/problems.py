@@ -1,0 +1,103 @@
+"""The one place where a status code is decided: error codes → HTTP statuses and RFC 9457 problem documents."""
+
+from __future__ import annotations
+
+import math
+
+import msgspec
+
+from salver.errors import InputError, SalverError, Unavailable
+
+MEDIA_TYPE = "application/problem+json"
+
+STATUS = {
+    # what was sent is not understood
+    "invalid_json": 400,
+    "invalid_body": 400,
+    "invalid_reference": 400,
+    # what was sent is understood and does not fit the model
+    "invalid_input": 422,
+    "wrong_type": 422,
+    "wrong_width": 422,
+    "wrong_shape": 422,
+    "missing_value": 422,
+    "missing_column": 422,
+    "unknown_column": 422,
+    "unseen_category": 422,
+    "not_finite": 422,
+    "no_probabilities": 422,
+    # there is no such thing
+    "not_found": 404,
+    "unknown_model": 404,
+    "unknown_version": 404,
+    "model_not_named": 404,
+    "method_not_allowed": 405,
+    # limits
+    "too_large": 413,
+    "unsupported_encoding": 415,
+    "overloaded": 429,
+    # not now
+    "unavailable": 503,
+    "loading": 503,
+    "model_crashed": 503,
+    "log_unavailable": 503,
+    # ours
+    "prediction_failed": 500,
+    "internal": 500,
+    "artifact": 500,
+    "model_file": 500,
+    "lowering": 500,
+    "config": 500,
+}
+"""Every code that can reach a client. A test fails when an error class has a code that is not here."""
+
+TITLES = {
+    400: "Bad request",
+    404: "Not found",
+    405: "Method not allowed",
+    413: "Too large",
+    415: "Unsupported encoding",
+    422: "Does not fit the model",
+    429: "Too many requests",
+    500: "Internal error",
+    503: "Not available",
+}
+
+
+class Problem(msgspec.Struct, omit_defaults=True):
+    """An RFC 9457 problem document with our members beside the standard ones."""
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    code: str
+    column: str | None = None
+    row: int | None = None
+    expected: str | None = None
+
+
+def status_of(error: SalverError) -> int:
+    return STATUS.get(error.code, 500)
+
+
+def problem(error: SalverError) -> bytes:
+    """The body of an error's answer."""
+    status = status_of(error)
+    made = Problem(f"/docs#error-{error.code}", TITLES[status], status, error.message, error.code)
+    if isinstance(error, InputError):
+        made.column, made.row, made.expected = error.column, error.row, error.expected
+    return msgspec.json.encode(made)
+
+
+def headers_of(error: SalverError) -> dict[str, str]:
+    """Headers that belong to an error whatever its body's shape."""
+    if isinstance(error, Unavailable):
+        return {"retry-after": str(math.ceil(error.retry_after_s))}
+    return {}
+
+
+def unexpected(error: Exception) -> SalverError:
+    """What a client is told of an error that nobody meant to raise: nothing but that it was ours."""
+    return SalverError(f"something went wrong here ({type(error).__name__}); the server's log has the details")
+

@@ -1,0 +1,52 @@
+"""A server process: uvicorn with our protocol class and app, on one event loop."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import uvicorn
+
+from salver.engine.engine import Engine
+from salver.server.app import make_app
+from salver.server.hot import HotProtocol, HotRoutes
+
+
+class Server(uvicorn.Server):
+    """Listens first, so that health is answered while models load; then loads them."""
+
+    def __init__(self, engine: Engine, host: str, port: int, on_listening: Callable[[Server], Awaitable[None]]) -> None:
+        routes = HotRoutes(engine)
+        config = uvicorn.Config(
+            make_app(engine, routes),
+            host=host,
+            port=port,
+            http=functools.partial(HotProtocol, routes),  # type: ignore[arg-type]
+            loop="auto",
+            ws="none",
+            lifespan="off",
+            access_log=False,
+            log_config=None,
+            server_header=False,
+            timeout_graceful_shutdown=30,
+        )
+        super().__init__(config)
+        self._engine = engine
+        self._on_listening = on_listening
+        self.failure: Exception | None = None
+
+    async def startup(self, sockets: Any = None) -> None:
+        await super().startup(sockets)
+        if self.should_exit:
+            return
+        try:
+            await self._on_listening(self)
+        except Exception as error:
+            self.failure = error
+            self.should_exit = True
+
+    async def shutdown(self, sockets: Any = None) -> None:
+        await super().shutdown(sockets)
+        await self._engine.close()
+
