@@ -28,23 +28,30 @@ Predictor = Callable[[Any, Value, Graph], Outputs]
 
 _transformers: dict[tuple[str, str], Transformer] = {}
 _predictors: dict[tuple[str, str], Predictor] = {}
+_of_numbers: set[tuple[str, str]] = set()
 
 
-def transformer(library: str, *classes: str) -> Callable[[Transformer], Transformer]:
-    """Register the converter of these transformer classes."""
+def transformer(library: str, *classes: str, numbers: bool = False) -> Callable[[Transformer], Transformer]:
+    """Register the converter of these transformer classes. With `numbers`, it is never given codes of categories."""
 
     def register(function: Transformer) -> Transformer:
-        _transformers.update(dict.fromkeys(((library, name) for name in classes), function))
+        keys = [(library, name) for name in classes]
+        _transformers.update(dict.fromkeys(keys, function))
+        if numbers:
+            _of_numbers.update(keys)
         return function
 
     return register
 
 
-def predictor(library: str, *classes: str) -> Callable[[Predictor], Predictor]:
-    """Register the converter of these predictor classes."""
+def predictor(library: str, *classes: str, numbers: bool = False) -> Callable[[Predictor], Predictor]:
+    """Register the converter of these predictor classes. With `numbers`, it is never given codes of categories."""
 
     def register(function: Predictor) -> Predictor:
-        _predictors.update(dict.fromkeys(((library, name) for name in classes), function))
+        keys = [(library, name) for name in classes]
+        _predictors.update(dict.fromkeys(keys, function))
+        if numbers:
+            _of_numbers.update(keys)
         return function
 
     return register
@@ -61,7 +68,7 @@ def transform(model: Any, x: Value, graph: Graph) -> Value:
         convert = _transformers[_key(model)]
     except KeyError:
         raise LoweringError(f"no lowering for {'.'.join(_key(model))} as a transformer") from None
-    return convert(model, x, graph)
+    return convert(model, graph.numbers(x) if _key(model) in _of_numbers else x, graph)
 
 
 def predict(model: Any, x: Value, graph: Graph) -> Outputs:
@@ -70,7 +77,7 @@ def predict(model: Any, x: Value, graph: Graph) -> Outputs:
         convert = _predictors[_key(model)]
     except KeyError:
         raise LoweringError(f"no lowering for {'.'.join(_key(model))}") from None
-    return convert(model, x, graph)
+    return convert(model, graph.numbers(x) if _key(model) in _of_numbers else x, graph)
 
 
 def is_known(model: Any) -> bool:

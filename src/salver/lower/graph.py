@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from salver.errors import LoweringError
 from salver.types.signature import Label
 
 OPSET = 18
@@ -96,6 +97,23 @@ class Graph:
         made = self.op("Concat", *values, width=sum(value.width for value in values), axis=1)
         made.categories = [categories for value in values for categories in value.categories]
         return made
+
+    def numbers(self, value: Value) -> Value:
+        """Columns that hold codes of numbers as those numbers. Raises LoweringError for codes of text."""
+        if all(categories is None for categories in value.categories):
+            return value
+        return self.concat([self._number(self.columns(value, [i]), c) for i, c in enumerate(value.categories)])
+
+    def _number(self, code: Value, categories: tuple[Label, ...] | None) -> Value:
+        if categories is None:
+            return code
+        if any(isinstance(category, str) for category in categories):
+            raise LoweringError("text is used as if it were a number")
+        # A missing one, and by ONNX's rule for negative indices one never seen (-1), is the NaN at the end.
+        table = self.const(np.array([*categories, np.nan], dtype=np.float64))
+        missing = self.const(np.float64(len(categories)))
+        index = self.cast(self.op("Where", self.op("IsNaN", code), missing, code), np.int64)
+        return self.op("Gather", table, index, width=1)
 
     def flat(self, value: Value) -> Value:
         """(rows, 1) → (rows,)."""

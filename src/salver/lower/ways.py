@@ -23,7 +23,7 @@ def graph(trained: Trained, folder: Path) -> RuntimeSpec:
         raise LoweringError("it takes free text or tensors")
     made = Graph([column.categories for column in signature.columns])
     if signature.task == "transform":
-        outputs = {"prediction": converters.transform(trained.model, made.x, made)}
+        outputs = {"prediction": made.numbers(converters.transform(trained.model, made.x, made))}
     else:
         outputs = converters.predict(trained.model, made.x, made)
     wanted = [output.name for output in signature.outputs]
