@@ -1,5 +1,5 @@
 """Converters and landmarks, one module a family of estimators. Importing this package registers them all."""
 
-from salver.lower.estimators import linear
+from salver.lower.estimators import hist_trees, linear, trees
 
-__all__ = ["linear"]
+__all__ = ["hist_trees", "linear", "trees"]
