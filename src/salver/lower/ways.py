@@ -10,6 +10,7 @@ from salver.errors import LoweringError
 from salver.frameworks.base import Trained
 from salver.lower import converters
 from salver.lower.graph import Graph
+from salver.lower.linear import linear
 
 Way = Callable[[Trained, Path], RuntimeSpec]
 
@@ -34,4 +35,4 @@ def graph(trained: Trained, folder: Path) -> RuntimeSpec:
     return RuntimeSpec("onnx", "graph.onnx", "matrix")
 
 
-WAYS: dict[str, Way] = {"graph": graph}
+WAYS: dict[str, Way] = {"linear": linear, "graph": graph}
