@@ -1,0 +1,71 @@
+# The verbs of this repository. Needs make, Python 3.11 to 3.13 and the internet; everything is made in .venv here.
+# uv is used where it is on PATH (it is faster), pip otherwise.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+
+# Installs into the environment $(1). An older uv does not know dependency groups.
+ifneq ($(shell uv pip install --help 2>/dev/null | grep -e '--group'),)
+install = uv pip install --quiet --python $(1)/bin/python
+else
+install = $(1)/bin/python -m pip install --quiet
+endif
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test check bench soak clean
+
+help:  ## list the verbs
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-6s  %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
+
+demo: $(VENV)/.demo  ## train a model, serve it, ask it, show the log (KEEP=1 leaves it running)
+	@$(BIN)/python examples/demo.py $(if $(KEEP),--keep)
+
+test: $(VENV)/.dev  ## run the tests
+	$(BIN)/python -m pytest -m "not soak"
+
+check: $(VENV)/.dev  ## style, types, layers, documentation
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/pyright
+	$(BIN)/python -m pytest tests/test_architecture.py tests/test_docs.py
+
+bench: .bench/.made  ## measure beside nginx, Flask and FastAPI (needs wrk and nginx; WRITE=1 fills the tables in the docs)
+	.bench/bin/python -m benchmarks.run $(if $(WRITE),--write)
+	.bench/bin/python -m benchmarks.startup $(if $(WRITE),--write)
+
+soak: $(VENV)/.dev  ## the long runs
+	$(BIN)/python -m pytest -m soak
+
+clean:  ## remove everything that was made
+	rm -rf $(VENV) .bench .demo dist build .ruff_cache .hypothesis .pytest_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# The stamps: an environment is made anew in parts only when what it is made from has changed.
+
+$(VENV)/.demo: $(VENV)/.made pyproject.toml
+	@echo "installing Salver and scikit-learn in $(VENV)"
+	@$(call install,$(VENV)) --editable '.[train]'
+	@touch $@
+
+$(VENV)/.dev: $(VENV)/.made pyproject.toml
+	@echo "installing Salver and what its tests need in $(VENV)"
+	@$(call install,$(VENV)) --editable . --group dev
+	@touch $@
+
+.bench/.made: pyproject.toml benchmarks/requirements.txt
+	@$(call environment,.bench)
+	@echo "installing Salver and its peers in .bench"
+	@$(call install,.bench) --editable '.[train]' --requirement benchmarks/requirements.txt
+	@touch $@
+
+$(VENV)/.made:
+	@$(call environment,$(VENV))
+	@touch $@
+
+# pip before 25.1 does not know dependency groups.
+define environment
+	$(PYTHON) -c 'import sys; sys.exit(None if (3, 11) <= sys.version_info < (3, 14) else \
+	  "Salver needs Python 3.11 to 3.13; name one: make PYTHON=python3.12")' \
+	&& $(PYTHON) -m venv $(1) && $(1)/bin/python -m pip install --quiet --upgrade 'pip>=25.1'
+endef
