@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Generator
+from contextlib import contextmanager
 from typing import Any
 
 import uvicorn
@@ -45,6 +46,13 @@ class Server(uvicorn.Server):
         except Exception as error:
             self.failure = error
             self.should_exit = True
+
+    @contextmanager
+    def capture_signals(self) -> Generator[None, None, None]:
+        with super().capture_signals():
+            yield
+            # uvicorn would raise them once more and die of them; being told to stop and stopping is success.
+            self._captured_signals.clear()
 
     async def shutdown(self, sockets: Any = None) -> None:
         await super().shutdown(sockets)
