@@ -1,30 +1,36 @@
-"""Every case is served as the table says, and what it is served by agrees with the original on real rows too."""
+"""Every case against every check."""
 
 from __future__ import annotations
 
-import numpy as np
+from collections.abc import Callable, Iterator
+
 import pytest
 
-from salver.artifact.manifest import RuntimeSpec
-from salver.frameworks.files import adapt
-from salver.lower.compile import feeder, lower
-from salver.lower.proof import compare
-from salver.runtimes.base import load
 from tests.conformance.case import Case, all_cases
+from tests.conformance.checks import CHECKS
+from tests.conformance.subject import Subject
+from tests.conformance.table import documented
+
+_DOCUMENTED = documented()
 
 
-@pytest.mark.parametrize("case", all_cases(), ids=lambda case: case.name)
-def test_lowered_as_the_table_says(case: Case, tmp_path) -> None:
-    model, X = case.make()
-    trained = adapt(model)
-    lowered = lower(trained, tmp_path, RuntimeSpec("native", "model", "columns"))
-    assert bool(lowered.lowering.chosen) == case.lowered, lowered.lowering.reason
-    if not case.lowered:
-        return
-    signature = trained.signature
-    values = {name: np.asarray(X.iloc[:, i] if hasattr(X, "iloc") else X[:, i]) for i, name in enumerate(signature.names)}
-    runtime = load(lowered.spec, signature, tmp_path)
-    answer = runtime.predict(feeder(lowered.spec, signature, values)(slice(0, len(X))))
-    flips, difference = compare(signature, trained.predict(values), answer)
-    assert flips == 0
-    assert difference <= trained.tolerance
+@pytest.fixture(scope="module", params=all_cases(), ids=lambda case: case.name)
+def subject(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Subject]:
+    """One case at a time: made when its first check asks, gone after its last."""
+    case: Case = request.param
+    made = Subject(case, tmp_path_factory.mktemp("case"))
+    yield made
+    made.close()
+
+
+@pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.__name__)
+def test(subject: Subject, check: Callable[[Subject], None]) -> None:
+    check(subject)
+
+
+def test_the_documented_table_says_how_it_is_served(subject: Subject) -> None:
+    assert _DOCUMENTED[subject.case.name] == subject.served_by, "write the table anew: python -m tests.conformance.table"
+
+
+def test_the_documented_table_lists_these_cases() -> None:
+    assert sorted(_DOCUMENTED) == sorted(case.name for case in all_cases())
