@@ -54,19 +54,27 @@ class Batcher:
     def next(self) -> tuple[list[Request], int]:
         """The next batch (empty when nothing waits), and how many requests were dropped because nobody waits for them."""
         limits, waiting = self.limits, self._waiting
-        batch: list[Request] = []
-        rows = size = gone = 0
+        if self.rows <= limits.batch_rows and self.bytes <= limits.batch_bytes:
+            taken = list(waiting)
+            waiting.clear()
+            self.rows = self.bytes = 0
+        else:
+            taken = self._take_some()
+        batch = [request for request in taken if not request.disconnected]
+        return batch, len(taken) - len(batch)
+
+    def _take_some(self) -> list[Request]:
+        """As many requests, in order, as a batch's bounds allow; one at least."""
+        limits, waiting = self.limits, self._waiting
+        taken: list[Request] = []
+        rows = size = 0
         while waiting:
             request = waiting[0]
-            if batch and (rows + request.count > limits.batch_rows or size + request.size_bytes > limits.batch_bytes):
-                break
-            waiting.popleft()
-            self.rows -= request.count
-            self.bytes -= request.size_bytes
-            if request.gone():
-                gone += 1
-                continue
-            batch.append(request)
             rows += request.count
             size += request.size_bytes
-        return batch, gone
+            if taken and (rows > limits.batch_rows or size > limits.batch_bytes):
+                break
+            taken.append(waiting.popleft())
+            self.rows -= request.count
+            self.bytes -= request.size_bytes
+        return taken

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from typing import Literal
 
 from salver.artifact.artifact import Artifact
@@ -21,6 +22,7 @@ class Engine:
     def __init__(self, append: Append | None, limits: Limits | None = None) -> None:
         self.lanes: dict[str, dict[int, Lane]] = {}
         self.states: dict[str, State] = {}
+        self.on_change: list[Callable[[], None]] = []  # called whenever `find` may answer otherwise than before
         self._append = append
         self._limits = limits or Limits()
 
@@ -47,6 +49,7 @@ class Engine:
             raise
         lane = self.lanes.setdefault(name, {})[version] = Lane(model, self._append, self._limits)
         self.states[name] = "ready"
+        self._changed()
         return lane
 
     def find(self, reference: Reference | None) -> Lane:
@@ -70,6 +73,11 @@ class Engine:
                 await lane.close()
         self.lanes.clear()
         self.states.clear()
+        self._changed()
+
+    def _changed(self) -> None:
+        for told in self.on_change:
+            told()
 
     def _only_name(self) -> str:
         if len(self.states) == 1:

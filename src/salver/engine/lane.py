@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
+from itertools import repeat
 from typing import Any
-
-import numpy as np
 
 from salver.engine.batcher import Batcher, Limits
 from salver.engine.ids import IdSource
@@ -22,21 +22,25 @@ from salver.engine.model import Model
 from salver.engine.request import Request
 from salver.engine.stats import LaneStats
 from salver.errors import LogUnavailable, PredictionFailed, SalverError
-from salver.log.record import Record, encoder
+from salver.log.record import Record, encoder, object_maker
 from salver.types.signature import Columns, Output
 
 logger = logging.getLogger("salver")
 
 Append = Callable[[bytes], None]
+_INFINITIES = {math.inf: "Infinity", -math.inf: "-Infinity"}
 
 
 class Batch:
-    """Requests that ran together, and what came out, as Python values: `outputs[name][row]`."""
+    """Requests that ran together, and what came out: `arrays` as the runtime gave them, `outputs[name][row]` as Python values."""
 
-    __slots__ = ("ended_ns", "ids", "lines", "outputs", "requests", "started_ns")
+    __slots__ = ("arrays", "ended_ns", "ids", "lines", "outputs", "requests", "started_ns")
 
-    def __init__(self, requests: list[Request], outputs: dict[str, list[Any]], ids: list[str], started_ns: int) -> None:
+    def __init__(
+        self, requests: list[Request], arrays: Columns, outputs: dict[str, list[Any]], ids: list[str], started_ns: int
+    ) -> None:
         self.requests = requests
+        self.arrays = arrays
         self.outputs = outputs
         self.ids = ids
         self.started_ns = started_ns
@@ -64,6 +68,8 @@ class Lane:
         self._append = append
         self._route = route
         self._names = model.signature.names
+        self._inputs = object_maker(self._names)
+        self._outputs = object_maker([output.name for output in model.signature.outputs])
         self._infinite = any(column.infinite for column in model.signature.columns)
         self._ids = IdSource()
         self._busy = False  # a turn is scheduled or a batch is in the thread
@@ -111,7 +117,7 @@ class Lane:
                 results.append(Failure(together, outcome))
                 continue
             values = {output.name: values_of(output, outcome[output.name]) for output in self.model.signature.outputs}
-            batch = Batch(together, values, self._ids.batch(sum([request.count for request in together])), started_ns)
+            batch = Batch(together, outcome, values, self._ids.batch(sum([request.count for request in together])), started_ns)
             if self._append is not None:
                 batch.lines = self._lines(batch)
             results.append(batch)
@@ -139,17 +145,16 @@ class Lane:
             except LogUnavailable as error:
                 self._fail(batch.requests, error)
                 return
-        stats, rows, start = self.stats, len(batch.ids), 0
+        start = 0
         for request in batch.requests:
             request.answered(batch, start)
             start += request.count
-        now = time.perf_counter_ns()
-        stats.rows += rows
-        stats.batch_rows.observe(rows)
+        stats, now = self.stats, time.perf_counter_ns()
+        stats.rows += start
+        stats.batch_rows.observe(start)
         stats.predict_s.observe((batch.ended_ns - batch.started_ns) * 1e-9)
-        for request in batch.requests:
-            stats.latency_s.observe((now - request.arrived_ns) * 1e-9)
-            stats.queue_s.observe((batch.started_ns - request.arrived_ns) * 1e-9)
+        stats.queue_s.observe((batch.started_ns - batch.requests[0].arrived_ns) * 1e-9)
+        stats.latency_s.observe_all([(now - request.arrived_ns) * 1e-9 for request in batch.requests])
 
     def _fail(self, requests: list[Request], error: SalverError) -> None:
         self.stats.errors[error.code] += len(requests)
@@ -157,24 +162,30 @@ class Lane:
             request.failed(error)
 
     def _lines(self, batch: Batch) -> bytes:
-        model, names, route = self.model, self._names, self._route
-        ts = time.time_ns() // 1000
-        ids = iter(batch.ids)
-        answers = iter([dict(zip(batch.outputs, row, strict=True)) for row in zip(*batch.outputs.values(), strict=True)])
-        records: list[Record] = []
-        for request in batch.requests:
-            latency_us = (batch.ended_ns - request.arrived_ns) // 1000
-            keys = request.keys
-            for i, inputs in enumerate(request.values(names)):
-                if self._infinite:
-                    inputs = spelled(inputs)
-                records.append(
-                    Record(
-                        next(ids), ts, model.name, model.version, route, request.source, latency_us,
-                        inputs, next(answers), keys[i] if keys else None, request.trace,
-                    )
-                )  # fmt: skip
+        name, version, route = self.model.name, self.model.version, self._route
+        inputs, ts, ended_ns = self._inputs, time.time_ns() // 1000, batch.ended_ns
+        asked = batch.requests  # of each row
+        if len(asked) != len(batch.ids):
+            asked = [request for request in asked for _ in range(request.count)]
+        rows = [row for request in batch.requests for row in request.each_row(self._names)]
+        if self._infinite:
+            rows = [spelled(row) for row in rows]
+        outputs = map(self._outputs, *batch.outputs.values())
+        records = [
+            Record(
+                made_id, ts, name, version, route, request.source, (ended_ns - request.arrived_ns) // 1000,
+                inputs(*row), output, key, request.trace,
+            )
+            for request, made_id, row, output, key in zip(asked, batch.ids, rows, outputs, _keys(batch.requests), strict=False)
+        ]  # fmt: skip
         return encoder.encode_lines(records)
+
+
+def _keys(requests: list[Request]) -> Iterable[str | None]:
+    """The business key of each row; without end when there is none."""
+    if all([request.keys is None for request in requests]):
+        return repeat(None)
+    return [key for request in requests for key in request.keys or [None] * request.count]
 
 
 def predict_apart(model: Model, requests: list[Request]) -> list[tuple[list[Request], Columns | SalverError]]:
@@ -202,9 +213,6 @@ def values_of(output: Output, array: Any) -> list[Any]:
     return [classes[label] for label in values]
 
 
-def spelled(inputs: dict[str, Any]) -> dict[str, Any]:
+def spelled(row: list[Any]) -> list[Any]:
     """Infinities by name, since JSON has no number for them."""
-    return {
-        name: ("Infinity" if value > 0 else "-Infinity") if isinstance(value, float) and np.isinf(value) else value
-        for name, value in inputs.items()
-    }
+    return [_INFINITIES.get(value, value) if isinstance(value, float) else value for value in row]

@@ -51,16 +51,20 @@ class Model:
 
     def predict(self, requests: list[Request]) -> Columns:
         """The outputs for all rows of `requests`, in order. Raises what the runtime raises."""
-        if not any(request.count for request in requests):
-            return {output.name: np.empty((0, *(max(size, 0) for size in output.shape))) for output in self.signature.outputs}
-        if len(requests) == 1 or all(request.rows is not None for request in requests):
-            if requests[0].rows is not None:
-                return self._runtime.predict(self._from_rows([row for request in requests for row in request.rows or ()]))
-            return self._runtime.predict(self._fed(requests[0]))
-        return self._runtime.predict(concatenate([self._fed(request) for request in requests]))
+        if any([request.columns is not None for request in requests]):
+            return self._predict_arrays([self._fed(request) for request in requests if request.count])
+        rows = [row for request in requests for row in request.rows or ()]
+        return self._runtime.predict(self._from_rows(rows)) if rows else self._nothing()
 
     def close(self) -> None:
         self._runtime.close()
+
+    def _predict_arrays(self, parts: list[Columns]) -> Columns:
+        return self._runtime.predict(concatenate(parts)) if parts else self._nothing()
+
+    def _nothing(self) -> Columns:
+        """The outputs for no rows: a runtime is never asked for that."""
+        return {output.name: np.empty((0, *(max(size, 0) for size in output.shape))) for output in self.signature.outputs}
 
     def _fed(self, request: Request) -> Columns:
         if request.rows is not None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from salver.errors import SalverError
 from salver.types.rows import Row
@@ -16,10 +16,10 @@ class Request:
     """Rows that were checked against the model's signature, as lists or as arrays by column (exactly one of the two).
 
     A face makes a subclass that says how it is answered. Exactly one of `answered` and `failed` is called, unless the client
-    was `gone` when its turn came; then neither is.
+    had `disconnected` when its turn came; then neither is.
     """
 
-    __slots__ = ("arrived_ns", "columns", "count", "keys", "rows", "size_bytes", "source", "trace")
+    __slots__ = ("arrived_ns", "columns", "count", "disconnected", "keys", "rows", "size_bytes", "source", "trace")
 
     def __init__(
         self,
@@ -41,10 +41,7 @@ class Request:
         self.source = source
         self.keys = keys
         self.trace = trace
-
-    def gone(self) -> bool:
-        """Whether nobody waits for the answer any more."""
-        return False
+        self.disconnected = False  # set when nobody waits for the answer any more
 
     def answered(self, batch: Batch, start: int) -> None:
         """The outputs of this request's rows are `batch`'s from `start` on."""
@@ -54,10 +51,8 @@ class Request:
         """There will be no answer."""
         raise NotImplementedError
 
-    def values(self, names: list[str]) -> list[dict[str, Any]]:
-        """The inputs of each row by column, as they are logged."""
-        if self.rows is not None:
-            return [dict(zip(names, row, strict=True)) for row in self.rows]
-        assert self.columns is not None
-        lists = [self.columns[name].tolist() for name in names]
-        return [dict(zip(names, row, strict=True)) for row in zip(*lists, strict=True)]
+    def each_row(self, names: list[str]) -> list[Row]:
+        """The inputs of each row as values in the order of `names`, as they are logged."""
+        if self.columns is None:
+            return self.rows or []
+        return [list(row) for row in zip(*(self.columns[name].tolist() for name in names), strict=True)]

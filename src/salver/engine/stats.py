@@ -24,6 +24,13 @@ class Histogram:
         self.counts[bisect_left(self.bounds, value)] += 1
         self.sum += value
 
+    def observe_all(self, values: list[float]) -> None:
+        """As `observe` for each of them."""
+        bounds, counts = self.bounds, self.counts
+        for value in values:
+            counts[bisect_left(bounds, value)] += 1
+        self.sum += sum(values)
+
     @property
     def count(self) -> int:
         return sum(self.counts)
@@ -36,7 +43,7 @@ class LaneStats:
 
     def __init__(self) -> None:
         self.latency_s = Histogram(SECONDS)  # a request, from its arrival to its answer
-        self.queue_s = Histogram(SECONDS)  # a request, from its arrival to the start of its batch
+        self.queue_s = Histogram(SECONDS)  # a batch, from the arrival of its first request to its start
         self.predict_s = Histogram(SECONDS)  # a batch
         self.batch_rows = Histogram(ROWS)
         self.rows = 0

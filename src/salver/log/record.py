@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import msgspec
 
 
-class Record(msgspec.Struct, omit_defaults=True):
+class Record(msgspec.Struct, omit_defaults=True, gc=False):
     """One row of one request: what went in, what came out.
 
     `ts` is UTC in µs since 1970, `latency_us` from the request's arrival to its prediction. `inputs` are by column; missing
@@ -21,10 +22,23 @@ class Record(msgspec.Struct, omit_defaults=True):
     route: str
     source: str
     latency_us: int
-    inputs: dict[str, Any]
-    outputs: dict[str, Any]
+    inputs: Any  # an object by column name
+    outputs: Any  # an object by output name
     key: str | None = None
     trace: str | None = None
 
 
 encoder = msgspec.json.Encoder()
+
+
+def object_maker(names: list[str]) -> Callable[..., Any]:
+    """A function from values, in the order of `names`, to something that is encoded as an object with those names.
+
+    A struct is made and encoded faster than a dict; names it can't have make a dict.
+    """
+    fields = [(f"f{i}", Any) for i in range(len(names))]
+    try:
+        renamed = {field: name for (field, _), name in zip(fields, names, strict=True)}
+        return msgspec.defstruct("Object", fields, rename=renamed, gc=False)
+    except ValueError:
+        return lambda *values: dict(zip(names, values, strict=True))

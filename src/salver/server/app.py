@@ -16,6 +16,8 @@ from starlette.routing import Route
 from salver.engine.engine import Engine
 from salver.engine.lane import Lane
 from salver.errors import NotFound, SalverError
+from salver.log.segment import SegmentWriter
+from salver.server import v2
 from salver.server.asking import LARGE_BYTES, ClientGone, ask, read_body, server_timing
 from salver.server.hot import HotRoutes
 from salver.server.problems import MEDIA_TYPE, headers_of, problem, status_of, unexpected
@@ -24,8 +26,8 @@ from salver.types.reference import Reference
 logger = logging.getLogger("salver")
 
 
-def make_app(engine: Engine, routes: HotRoutes) -> Starlette:
-    """The app that serves `engine`."""
+def make_app(engine: Engine, routes: HotRoutes, log: SegmentWriter | None) -> Starlette:
+    """The app that serves `engine`, whose predictions `log` holds."""
     face = Face(engine, routes)
     return Starlette(
         routes=[
@@ -35,6 +37,7 @@ def make_app(engine: Engine, routes: HotRoutes) -> Starlette:
             Route("/models/{ref}/predict", face.predict, methods=["POST"]),
             Route("/health/live", face.live),
             Route("/health/ready", face.ready),
+            *v2.V2Face(engine).routes(),
         ],
         exception_handlers={
             SalverError: _salver_error,
@@ -59,17 +62,12 @@ class Face:
         codec = self._routes.codec(lane)
         body = await read_body(http)
         large = len(body) > LARGE_BYTES
-        try:
-            question = await asyncio.to_thread(codec.question, body) if large else codec.question(body)
-        except SalverError as error:
-            lane.stats.errors[error.code] += 1
-            raise
+        rows, form, keys = await asyncio.to_thread(codec.question, body) if large else codec.question(body)
         parsed_ns = time.perf_counter_ns()
         batch, start = await ask(
-            http, lane, arrived_ns=arrived_ns, size_bytes=len(body), count=len(question.rows), rows=question.rows,
-            keys=question.keys,
+            http, lane, arrived_ns=arrived_ns, size_bytes=len(body), count=len(rows), rows=rows, keys=keys
         )  # fmt: skip
-        answer = codec.answer(question, batch, start)
+        answer = codec.answer(form, batch, start, len(rows))
         headers = {}
         if "server-timing" in http.headers:
             headers["server-timing"] = server_timing(arrived_ns, parsed_ns, batch, time.perf_counter_ns())
@@ -114,24 +112,26 @@ def describe(lane: Lane, whole: bool = False) -> dict[str, Any]:
     return described
 
 
-def respond(error: SalverError) -> Response:
-    """An error as a problem document."""
+def respond(http: Request, error: SalverError) -> Response:
+    """An error in the shape of the protocol that the request's path belongs to."""
+    if http.url.path.startswith(v2.PREFIX):
+        return v2.respond(error)
     return Response(problem(error), status_of(error), headers_of(error), MEDIA_TYPE)
 
 
 def _salver_error(http: Request, error: Exception) -> Response:
     assert isinstance(error, SalverError)
-    return respond(error)
+    return respond(http, error)
 
 
 def _http_error(http: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     if error.status_code == 405:
         allowed = (error.headers or {}).get("Allow", "")
-        made = respond(SalverError(f"this route takes {allowed}", code="method_not_allowed"))
+        made = respond(http, SalverError(f"this route takes {allowed}", code="method_not_allowed"))
         made.headers["allow"] = allowed
         return made
-    return respond(NotFound("no such route; GET /docs lists them"))
+    return respond(http, NotFound("no such route; GET /docs lists them"))
 
 
 def _client_gone(http: Request, error: Exception) -> Response:
@@ -139,4 +139,4 @@ def _client_gone(http: Request, error: Exception) -> Response:
 
 
 def _unexpected_error(http: Request, error: Exception) -> Response:
-    return respond(unexpected(error))
+    return respond(http, unexpected(error))

@@ -27,15 +27,11 @@ class ClientGone(Exception):
 class AskedRequest(Request):
     """A request whose answer is awaited."""
 
-    __slots__ = ("left", "reply")
+    __slots__ = ("reply",)
 
     def __init__(self, **fields: Any) -> None:
         super().__init__(**fields)
-        self.left = False
         self.reply: asyncio.Future[tuple[Batch, int]] = asyncio.get_running_loop().create_future()
-
-    def gone(self) -> bool:
-        return self.left
 
     def answered(self, batch: Batch, start: int) -> None:
         if not self.reply.done():
@@ -67,8 +63,8 @@ async def ask(
         await asyncio.wait((request.reply, leaving), return_when=asyncio.FIRST_COMPLETED)
     finally:
         leaving.cancel()
-        request.left = not request.reply.done()
-    if request.left:
+        request.disconnected = not request.reply.done()
+    if request.disconnected:
         request.reply.cancel()
         raise ClientGone
     return request.reply.result()

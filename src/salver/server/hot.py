@@ -11,6 +11,7 @@ would say the same as the first time, so it is not asked: `heads` remembers what
 from __future__ import annotations
 
 import asyncio
+import re
 import time
 from typing import Any
 
@@ -22,13 +23,14 @@ from salver.engine.engine import Engine
 from salver.engine.lane import Batch, Lane
 from salver.engine.request import Request
 from salver.errors import SalverError
-from salver.server.predict import Codec, Question
+from salver.server.predict import Codec
 from salver.server.problems import MEDIA_TYPE, headers_of, problem, status_of, unexpected
 from salver.types.reference import Reference
 
 BODY_BYTES = 64 * 1024
 """A larger body is read and answered by the ASGI app, off the event loop where it takes long."""
 
+_TARGET = re.compile(rb"/models/([A-Za-z0-9][A-Za-z0-9_.@-]*)/predict")
 _HEADS = 1024
 _HEAD_BYTES = 4096
 _REASONS = {400: b"Bad Request", 404: b"Not Found", 413: b"Content Too Large", 422: b"Unprocessable Content"}
@@ -44,51 +46,37 @@ class _Unset:
         pass
 
 
-_NO_EVENT = _Unset()
-
-
 class HotRoutes:
     """What every connection of a server shares: which targets are hot, and the heads that were seen."""
 
     def __init__(self, engine: Engine) -> None:
-        self.engine = engine
-        self.heads: dict[bytes, tuple[bytes, int]] = {}  # head → (target, length of the body)
-        self._references: dict[bytes, Reference | None] = {b"/predict": None}
-        self._codecs: dict[int, tuple[Lane, Codec]] = {}
+        self.heads: dict[bytes, tuple[Codec, int]] = {}  # head → who answers, length of the body
+        self._engine = engine
+        self._codecs: dict[int, Codec] = {}
         self._date: object = None
         self._start = b""
+        engine.on_change.append(self._forget)
 
-    def reference(self, target: bytes) -> tuple[bool, Reference | None]:
-        """Whether a request target is an inference route, and the model it names."""
-        try:
-            return True, self._references[target]
-        except KeyError:
-            pass
-        if not (target.startswith(b"/models/") and target.endswith(b"/predict")):
-            return False, None
-        try:
-            reference = Reference.parse(target[len(b"/models/") : -len(b"/predict")].decode("ascii"))
-        except (SalverError, UnicodeDecodeError):
-            return False, None  # the ASGI app says what is wrong with it
-        if len(self._references) >= _HEADS:
-            self._references = {b"/predict": None}
-        self._references[target] = reference
-        return True, reference
+    def _forget(self) -> None:
+        self.heads.clear()
+        self._codecs.clear()
+
+    def door(self, target: bytes) -> Codec:
+        """The codec of the model that answers a target. Raises NotFound or Unavailable."""
+        return self.codec(self._engine.find(reference_of(target)))
 
     def codec(self, lane: Lane) -> Codec:
         """The codec of a lane's model, made once."""
         found = self._codecs.get(id(lane))
-        if found is None or found[0] is not lane:
-            if len(self._codecs) >= _HEADS:
-                self._codecs.clear()
-            found = self._codecs[id(lane)] = (lane, Codec(lane.model))
-        return found[1]
+        if found is None or found.lane is not lane:
+            found = self._codecs[id(lane)] = Codec(lane)
+        return found
 
-    def learn(self, head: bytes, target: bytes, length: int) -> None:
-        """Remember what the parser said of a head."""
+    def learn(self, head: bytes, codec: Codec, length: int) -> None:
+        """Remember what a head means, until the models change."""
         if len(self.heads) >= _HEADS:
             self.heads.clear()
-        self.heads[head] = (target, length)
+        self.heads[head] = (codec, length)
 
     def start_of_ok(self, default_headers: list[tuple[bytes, bytes]]) -> bytes:
         """Status line and headers up to the value of content-length; made anew when uvicorn's clock ticks."""
@@ -98,45 +86,43 @@ class HotRoutes:
         return self._start
 
 
+def is_inference(target: bytes) -> bool:
+    """Whether a request target is one of the native inference routes, spelled plainly."""
+    return target == b"/predict" or _TARGET.fullmatch(target) is not None
+
+
+def reference_of(target: bytes) -> Reference | None:
+    """The model that an inference route names; None on `/predict`."""
+    found = _TARGET.fullmatch(target)
+    return Reference.parse(found[1].decode("ascii")) if found else None
+
+
 class HotRequest(Request):
-    """A hot request. To uvicorn it looks like the request cycle of its connection."""
+    """A hot request. To uvicorn it looks like the request cycle of its connection.
 
-    __slots__ = (
-        "body",
-        "codec",
-        "disconnected",
-        "keep_alive",
-        "message_event",
-        "more_body",
-        "protocol",
-        "question",
-        "response_complete",
-        "target",
-    )
+    A connection has at most one in flight, so it uses the same object again and again.
+    """
 
-    def __init__(self, protocol: HotProtocol, target: bytes) -> None:
+    __slots__ = ("body", "codec", "form", "keep_alive", "more_body", "protocol", "response_complete", "target")
+    message_event = _Unset()
+
+    def __init__(self, protocol: HotProtocol) -> None:
+        super().__init__(count=0, size_bytes=0, arrived_ns=0, source="http")
         self.protocol = protocol
-        self.target = target
+        self.target = b""
         self.body = b""
         self.more_body = True
         self.keep_alive = True
-        self.disconnected = False
-        self.response_complete = False
-        self.message_event = _NO_EVENT
-        self.rows = self.columns = self.keys = self.trace = None
-        self.source = "http"
-
-    def gone(self) -> bool:
-        return self.disconnected
+        self.response_complete = True
 
     def answered(self, batch: Batch, start: int) -> None:
+        protocol = self.protocol
         try:
-            body = self.codec.answer(self.question, batch, start)
+            body = self.codec.answer(self.form, batch, start, self.count)
         except Exception as error:
-            self.protocol.logger.exception("an answer could not be written")
+            protocol.logger.exception("an answer could not be written")
             self.failed(unexpected(error))
             return
-        protocol = self.protocol
         head = protocol.routes.start_of_ok(protocol.server_state.default_headers)
         protocol.respond(self, b"%b%d\r\n\r\n%b" % (head, len(body), body))
 
@@ -149,7 +135,7 @@ class HotRequest(Request):
 
 
 class HotProtocol(HttpToolsProtocol):
-    """One connection. `cycle` is a HotRequest while a hot one is in flight."""
+    """One connection. `cycle` is its HotRequest while a hot one is in flight, and after."""
 
     def __init__(
         self,
@@ -161,25 +147,24 @@ class HotProtocol(HttpToolsProtocol):
     ) -> None:
         super().__init__(config, server_state, app_state, _loop)
         self.routes = routes
+        self._hot = HotRequest(self)
         self._between = True  # the parser has read whole messages only
         self._head = b""  # of the message that begins with the data at hand
         self._active = False  # something was answered since the keep-alive timer last looked
 
     def data_received(self, data: bytes) -> None:
-        self._head = b""
-        if self._between and self._is_idle():
+        cycle = self.cycle
+        if self._between and (cycle is None or cycle.response_complete):
             end = data.find(b"\r\n\r\n") + 4
             head = data[:end]
             known = self.routes.heads.get(head)
-            if known is None:
-                if 4 < end <= _HEAD_BYTES:
-                    self._head = head
-            elif len(data) - end == known[1]:
-                request = HotRequest(self, known[0])
-                self.cycle = request  # type: ignore[assignment]
-                request.body = data[end:]
-                self._submit(request)
+            if known is not None and len(data) - end == known[1] and not self.flow.write_paused:
+                self.cycle = self._hot  # type: ignore[assignment]
+                self._ask(known[0], data[end:])
                 return
+            self._head = head if 4 < end <= _HEAD_BYTES else b""
+        else:
+            self._head = b""
         super().data_received(data)
 
     def on_message_begin(self) -> None:
@@ -191,28 +176,32 @@ class HotProtocol(HttpToolsProtocol):
             self._head = b""
             super().on_headers_complete()
             return
-        self.cycle = HotRequest(self, self.url)  # type: ignore[assignment]
-        length = int(next(value for name, value in self.headers if name == b"content-length"))
-        # Every line must end as HTTP says, or the head's bytes would not be all that the parser took for it.
-        head, self._head = self._head, b""
-        if head and head.count(b"\n") == head.count(b"\r") == head.count(b"\r\n"):
-            self.routes.learn(head, self.url, length)
+        request = self._hot
+        request.target, request.body, request.response_complete = self.url, b"", False
+        self.cycle = request  # type: ignore[assignment]
 
     def on_message_complete(self) -> None:
         self._between = True
-        self._head = b""
         super().on_message_complete()
-        request: Any = self.cycle
-        if type(request) is HotRequest and not request.response_complete:
-            self._submit(request)
+        request = self._hot
+        if self.cycle is not request or request.response_complete:
+            return
+        try:
+            codec = self.routes.door(request.target)
+        except SalverError as error:
+            request.failed(error)
+            return
+        head, self._head = self._head, b""
+        # Every line must end as HTTP says, or the head's bytes would not be all that the parser took for it.
+        if head and head.count(b"\n") == head.count(b"\r") == head.count(b"\r\n"):
+            self.routes.learn(head, codec, len(request.body))
+        self._ask(codec, request.body)
 
     def respond(self, request: HotRequest, response: bytes) -> None:
         """Write a hot request's response and go on with the connection."""
-        if request.response_complete:
-            return
         request.response_complete = True
+        self.server_state.total_requests += 1
         if request.disconnected or self.transport.is_closing():
-            self.server_state.total_requests += 1
             return
         if not request.keep_alive:
             self.transport.write(response.replace(b"\r\n", b"\r\nconnection: close\r\n", 1))
@@ -222,7 +211,6 @@ class HotProtocol(HttpToolsProtocol):
         if self.pipeline:
             self.on_response_complete()
             return
-        self.server_state.total_requests += 1
         self._active = True
         if self.timeout_keep_alive_task is None:
             self._wait_for_more()
@@ -243,7 +231,7 @@ class HotProtocol(HttpToolsProtocol):
 
     def _is_hot(self) -> bool:
         parser = self.parser
-        if parser.get_method() != b"POST" or not self.routes.reference(self.url)[0] or self.flow.write_paused:
+        if parser.get_method() != b"POST" or not is_inference(self.url) or self.flow.write_paused:
             return False
         if parser.get_http_version() != "1.1" or not parser.should_keep_alive() or parser.should_upgrade():
             return False
@@ -255,23 +243,16 @@ class HotProtocol(HttpToolsProtocol):
                 length = value
         return length.isdigit() and 0 < int(length) <= BODY_BYTES
 
-    def _submit(self, request: HotRequest) -> None:
+    def _ask(self, codec: Codec, body: bytes) -> None:
+        request = self._hot
+        request.response_complete = False
         request.arrived_ns = time.perf_counter_ns()
+        request.codec = codec
         try:
-            routes = self.routes
-            lane = routes.engine.find(routes.reference(request.target)[1])
-            request.codec = routes.codec(lane)
-            try:
-                question: Question = request.codec.question(request.body)
-            except SalverError as error:
-                lane.stats.errors[error.code] += 1
-                raise
-            request.question = question
-            request.rows = question.rows
-            request.keys = question.keys
-            request.count = 1 if question.single else len(question.rows)
-            request.size_bytes = len(request.body)
-            lane.submit(request)
+            request.rows, request.form, request.keys = codec.question(body)
+            request.count = len(request.rows)
+            request.size_bytes = len(body)
+            codec.lane.submit(request)
         except SalverError as error:
             request.failed(error)
         except Exception as error:

@@ -11,8 +11,7 @@ from typing import Any
 import msgspec
 from msgspec import UNSET, UnsetType
 
-from salver.engine.lane import Batch
-from salver.engine.model import Model
+from salver.engine.lane import Batch, Lane
 from salver.errors import InputError
 from salver.types.rows import Row
 
@@ -53,18 +52,17 @@ class _Many(msgspec.Struct, omit_defaults=True):
     classes: Any = None
 
 
-class Question:
-    """A decoded and checked request."""
+class Form(msgspec.Struct, frozen=True):
+    """How an answer looks."""
 
-    __slots__ = ("keys", "probabilities", "rows", "single")
-
-    def __init__(self, rows: list[Row], single: bool, probabilities: bool, keys: list[str | None] | None) -> None:
-        self.rows = rows
-        self.single = single
-        self.probabilities = probabilities
-        self.keys = keys
+    single: bool
+    probabilities: bool
 
 
+Question = tuple[list[Row], Form, list[str | None] | None]
+"""A decoded and checked request: rows, the form of the answer, the callers' keys."""
+
+_PLAIN = Form(single=True, probabilities=False)
 _decode_plain = msgspec.json.Decoder(_Plain).decode
 _decode_any = msgspec.json.Decoder(_Any).decode
 _encode = msgspec.json.Encoder().encode
@@ -73,48 +71,54 @@ _encode = msgspec.json.Encoder().encode
 class Codec:
     """Reads questions for one model and writes its answers."""
 
-    def __init__(self, model: Model) -> None:
+    def __init__(self, lane: Lane) -> None:
+        self.lane = lane
+        model = lane.model
         self._model = model.name
         self._version = model.version
         self._checker = model.checker
+        self._check_plain = model.checker.check_plain
         self._plain = model.checker.all_plain
         signature = model.signature
         self._main = [output.name for output in signature.outputs if output.name not in ("probabilities", "scores")]
+        self._only = self._main[0] if len(self._main) == 1 else ""
         self._has_probabilities = signature.output("probabilities") is not None
         self._classes = signature.prediction.classes
 
     def question(self, body: bytes) -> Question:
         """Decode and check a body. Raises InputError, which says what is wrong and never repeats what was sent."""
-        if self._plain:
-            try:
-                read = _decode_plain(body)
-            except msgspec.MsgspecError:
-                return self._any_question(body)  # which says what is wrong, if something is
-            question = Question([self._checker.check_plain(read.features)], True, read.probabilities, _keys(read.key))
-            if read.probabilities or read.key is not None:
-                self._check_rest(question)
-            return question
-        return self._any_question(body)
+        try:
+            if self._plain:
+                try:
+                    read = _decode_plain(body)
+                except msgspec.MsgspecError:
+                    pass  # the other decoder says what is wrong with it, if anything is
+                else:
+                    if not read.probabilities and read.key is None:
+                        return [self._check_plain(read.features)], _PLAIN, None
+            return self._any_question(body)
+        except InputError as error:
+            self.lane.stats.errors[error.code] += 1
+            raise
 
-    def answer(self, question: Question, batch: Batch, start: int) -> bytes:
-        """The body that answers `question` with the outputs of `batch` from row `start` on."""
+    def answer(self, form: Form, batch: Batch, start: int, count: int) -> bytes:
+        """The body that answers a question with the outputs of `batch` for `count` rows from `start` on."""
         outputs, ids = batch.outputs, batch.ids
-        if question.single:
-            one = _One(self._prediction(outputs, start), ids[start], self._model, self._version)
-            if question.probabilities:
+        if form.single:
+            only = self._only
+            prediction = outputs[only][start] if only else self._prediction(outputs, start)
+            one = _One(prediction, ids[start], self._model, self._version)
+            if form.probabilities:
                 one.probabilities, one.classes = outputs["probabilities"][start], self._classes
             return _encode(one)
-        rows = range(start, start + len(question.rows))
-        many = _Many(
-            [self._prediction(outputs, row) for row in rows], ids[rows.start : rows.stop], self._model, self._version
-        )
-        if question.probabilities:
-            many.probabilities, many.classes = outputs["probabilities"][rows.start : rows.stop], self._classes
+        rows = slice(start, start + count)
+        predictions = outputs[self._only][rows] if self._only else [self._prediction(outputs, i) for i in range(start, rows.stop)]
+        many = _Many(predictions, ids[rows], self._model, self._version)
+        if form.probabilities:
+            many.probabilities, many.classes = outputs["probabilities"][rows], self._classes
         return _encode(many)
 
     def _prediction(self, outputs: dict[str, list[Any]], row: int) -> Any:
-        if len(self._main) == 1:
-            return outputs[self._main[0]][row]
         return {name: outputs[name][row] for name in self._main}
 
     def _any_question(self, body: bytes) -> Question:
@@ -123,31 +127,23 @@ class Codec:
         if not isinstance(read.features, UnsetType):
             if not isinstance(read.instances, UnsetType) or read.keys is not None:
                 raise InputError('send either "features" (with "key") or "instances" (with "keys")', code="invalid_body")
-            question = Question([check(read.features)], True, read.probabilities, _keys(read.key))
+            rows, keys = [check(read.features)], None if read.key is None else [read.key]
         elif isinstance(read.instances, list) and read.key is None:
             instances: list[Any] = read.instances
             if read.keys is not None and len(read.keys) != len(instances):
                 raise InputError('"keys" has another length than "instances"', code="invalid_body")
-            rows = [check(row, index) for index, row in enumerate(instances)]
-            question = Question(rows, False, read.probabilities, read.keys)
+            rows, keys = [check(row, index) for index, row in enumerate(instances)], read.keys
         else:
             raise InputError(
                 'the body must have "features" (one row) or "instances" (a list of rows): '
                 "each row a list of values or an object by column name",
                 code="invalid_body",
             )
-        self._check_rest(question)
-        return question
-
-    def _check_rest(self, question: Question) -> None:
-        if question.probabilities and not self._has_probabilities:
+        if read.probabilities and not self._has_probabilities:
             raise InputError(f"model '{self._model}' gives no probabilities; leave them out", code="no_probabilities")
-        if question.keys and any(key is not None and len(key) > KEY_CHARACTERS for key in question.keys):
+        if keys and any(key is not None and len(key) > KEY_CHARACTERS for key in keys):
             raise InputError(f"a key has at most {KEY_CHARACTERS} characters", code="invalid_body")
-
-
-def _keys(key: str | None) -> list[str | None] | None:
-    return None if key is None else [key]
+        return rows, Form(isinstance(read.instances, UnsetType), read.probabilities), keys
 
 
 def _decode(body: bytes) -> _Any:

@@ -81,11 +81,9 @@ class RowChecker:
         """Checked rows as one (rows, columns) float64 array; categories become codes."""
         if self._coded:
             rows = [self._code(row) for row in rows]
-        width = len(self._names)
-        if len(rows) == 1:
-            return np.array(rows, dtype=np.float64).reshape(1, width)
-        # One flat list is read faster than many short ones.
-        return np.array(list(chain.from_iterable(rows)), dtype=np.float64).reshape(len(rows), width)
+        width, count = len(self._names), len(rows)
+        # One flat iterator is read faster than many short lists.
+        return np.fromiter(chain.from_iterable(rows), np.float64, count * width).reshape(count, width)
 
     def columns(self, rows: Sequence[Row]) -> Columns:
         """Checked rows as one array a column: (rows, *shape); categories and text as objects. Raises InputError."""
@@ -114,10 +112,15 @@ class RowChecker:
         missing = [name for name in self._names if name not in columns]
         if missing:
             raise self._missing(missing, None)
+        if len({len(values) for values in columns.values()}) > 1:
+            raise InputError("the columns have different numbers of rows", code="wrong_shape")
         return {column.name: self._check_array(column, columns[column.name]) for column in self.signature.columns}
 
     def _check_array(self, column: Column, values: NDArray[Any]) -> NDArray[Any]:
-        if not column.is_number or values.dtype.kind not in "fiub" or column.dtype == "bool":
+        if not _fits(column, values.shape[1:]):
+            raise self._refusal(column, _Refused("wrong_shape", _expected(column)), 0)
+        kinds = "iu" if column.dtype.startswith(("int", "uint")) else "fiub"
+        if not column.is_number or values.dtype.kind not in kinds or column.dtype == "bool":
             check = _check_for(column)
             checked: list[Any] = []
             for row, value in enumerate(values.tolist()):
@@ -126,7 +129,7 @@ class RowChecker:
                 except _Refused as refused:
                     raise self._refusal(column, refused, row) from None
             return _array(column, checked)
-        if (column.dtype.startswith(("int", "uint"))) and values.dtype.kind in "iu":
+        if kinds == "iu":
             info = np.iinfo(column.dtype)
             if values.size and (int(values.min()) < info.min or int(values.max()) > info.max):
                 raise InputError(
@@ -143,8 +146,6 @@ class RowChecker:
             rows = np.flatnonzero(bad.any(axis=1)) if not legal and bad.size else ()
             if len(rows):
                 raise self._refusal(column, _Refused(code, expected), int(rows[0]))
-        if column.dtype.startswith(("int", "uint")):
-            return _array(column, [_check_for(column)(v) for v in numbers.tolist()])
         return numbers.astype(np.float64 if not column.shape else column.dtype)
 
     def _ordered(self, row: Any, index: int) -> list[Any]:
@@ -377,12 +378,15 @@ def _tensor_check(column: Column) -> Check:
             array = _array(column, [value])
         except (ValueError, TypeError, OverflowError, _Refused):
             raise _Refused("wrong_type", expected) from None
-        got = array.shape[1:]
-        if len(got) != len(column.shape) or any(want not in (-1, size) for want, size in zip(column.shape, got, strict=True)):
+        if not _fits(column, array.shape[1:]):
             raise _Refused("wrong_shape", expected)
         return value
 
     return check
+
+
+def _fits(column: Column, shape: tuple[int, ...]) -> bool:
+    return len(shape) == len(column.shape) and all(want in (-1, got) for want, got in zip(column.shape, shape, strict=True))
 
 
 def _array(column: Column, values: list[Any]) -> NDArray[Any]:

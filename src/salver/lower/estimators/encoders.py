@@ -1,0 +1,169 @@
+"""Encoders and imputers.
+
+An encoder treats each value by itself, so its lowering is a table a column: what it answered when it was asked each category,
+a missing value and one it has never seen. That holds for every encoder and all its options.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from salver.errors import LoweringError
+from salver.frameworks.sklearn import NEVER_SEEN, dense
+from salver.lower.arithmetic import apply, number, where
+from salver.lower.converters import transformer
+from salver.lower.graph import Graph, Value
+from salver.lower.rows import Landmarks, landmarks_of
+
+_NUMBER_NEVER_SEEN = -987_654_321.0
+
+
+@transformer("sklearn", "OneHotEncoder", "OrdinalEncoder", "TargetEncoder")
+def encoder(model: Any, x: Value, g: Graph) -> Value:
+    return g.concat([_encoded(model, i, g.columns(x, [i]), g) for i in range(x.width)])
+
+
+def _encoded(model: Any, i: int, x: Value, g: Graph) -> Value:
+    """One column through its table: rows for the known values, then a missing one, then one never seen."""
+    codes = x.categories[0]
+    values = list(codes) if codes is not None else _known(model, i)
+    table = answers(model, i, values)
+    last = np.float64(len(values))
+    missing = g.op("IsNaN", x)
+    if codes is not None:
+        unseen = apply(g, "Less", x, 0.0)
+        place = where(g, missing, last, where(g, unseen, last + 1, x))
+        index = g.flat(g.cast(place, np.int64))
+    else:
+        hits = g.op("Equal", x, g.const(np.array(values, dtype=np.float64)), width=len(values))
+        always = g.op("Or", missing, g.op("Not", missing, width=1), width=1)
+        found = g.concat([*([hits] if values else []), missing, always])
+        index = g.op("ArgMax", g.cast(found, np.int32), axis=1, keepdims=0)
+    return g.op("Gather", g.const(table), index, width=table.shape[1])
+
+
+def _known(model: Any, i: int) -> list[Any]:
+    known = [value for value in np.asarray(model.categories_[i]).tolist() if not _is_missing(value)]
+    if any(isinstance(value, str) for value in known):
+        raise LoweringError("text is made inside the model")
+    return known
+
+
+def answers(model: Any, i: int, values: Sequence[Any]) -> NDArray[np.float64]:
+    """What the encoder makes of each value of its column i, of a missing one and of one never seen: (values + 2, outputs)."""
+    start, stop = _block(model, i)
+    text = any(isinstance(value, str) for value in np.asarray(model.categories_[i]).tolist())
+    missing = None if any(value is None for value in np.asarray(model.categories_[i]).tolist()) else np.nan
+    strange = NEVER_SEEN if text else _NUMBER_NEVER_SEEN
+    rows = [_asked(model, i, value, start, stop) for value in (*values, missing, strange)]
+    return np.stack(rows)
+
+
+def _asked(model: Any, i: int, value: Any, start: int, stop: int) -> NDArray[np.float64]:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # it may warn of what it has never seen, which is what it is asked
+        try:
+            return dense(model.transform(_row(model, i, value)))[0, start:stop].astype(np.float64)
+        except ValueError:  # it refuses this value, and so does the signature: no row will ask for it
+            return np.full(stop - start, np.nan)
+
+
+def _row(model: Any, i: int, value: Any) -> Any:
+    """A row with `value` in column i and something known in the others, as the encoder was trained."""
+    row = [value if k == i else np.asarray(known).tolist()[0] for k, known in enumerate(model.categories_)]
+    names = getattr(model, "feature_names_in_", None)
+    objects = any(np.asarray(known).dtype.kind in "OUS" for known in model.categories_)
+    if names is None:
+        return np.array([row], dtype=object if objects else np.float64)
+    import pandas
+
+    kinds = [object if np.asarray(known).dtype.kind in "OUS" else np.float64 for known in model.categories_]
+    return pandas.DataFrame({name: pandas.Series([v], dtype=kind) for name, v, kind in zip(names, row, kinds, strict=True)})
+
+
+def _block(model: Any, i: int) -> tuple[int, int]:
+    """Which output columns come from input column i."""
+    widths = [_outputs(model, k) for k in range(len(model.categories_))]
+    start = sum(widths[:i])
+    return start, start + widths[i]
+
+
+def _outputs(model: Any, i: int) -> int:
+    kind = type(model).__name__
+    if kind == "OrdinalEncoder":
+        return 1
+    if kind == "TargetEncoder":
+        return len(model.classes_) if model.target_type_ == "multiclass" else 1
+    rare = getattr(model, "infrequent_categories_", None)
+    grouped = len(rare[i]) - 1 if rare is not None and rare[i] is not None else 0
+    dropped = model.drop_idx_ is not None and model.drop_idx_[i] is not None
+    return len(model.categories_[i]) - grouped - int(dropped)
+
+
+@landmarks_of("sklearn", "OneHotEncoder", "OrdinalEncoder", "TargetEncoder")
+def encoder_landmarks(model: Any, landmarks: Landmarks) -> None:
+    for i, known in enumerate(model.categories_):
+        if np.asarray(known).dtype.kind in "iuf":
+            landmarks.add(i, known)
+
+
+@transformer("sklearn", "SimpleImputer")
+def imputer(model: Any, x: Value, g: Graph) -> Value:
+    missing = _missing(model.missing_values, x, g)
+    fills = np.asarray(model.statistics_)
+    gone = [not model.keep_empty_features and _is_missing(fill) for fill in fills.tolist()]
+    made = _filled(x, missing, fills, g)
+    made.categories = list(x.categories)
+    parts = [g.columns(made, [i for i, dropped in enumerate(gone) if not dropped])]
+    if model.add_indicator:
+        parts.append(number(g, g.columns(missing, model.indicator_.features_.tolist())))
+    return g.concat([part for part in parts if part.width])
+
+
+def _filled(x: Value, missing: Value, fills: NDArray[Any], g: Graph) -> Value:
+    """Each missing value replaced: numbers by numbers, codes by the code of what replaces them."""
+    places = [fill if known is None else _place(fill, known) for fill, known in zip(fills.tolist(), x.categories, strict=True)]
+    if all(known is None for known in x.categories) and any(isinstance(fill, str) for fill in places):
+        raise LoweringError("it puts text in place of numbers")
+    return where(g, missing, np.array([np.nan if fill is None else fill for fill in places], dtype=np.float64), x)
+
+
+def _place(fill: Any, known: tuple[Any, ...]) -> float:
+    if _is_missing(fill):
+        return np.nan
+    if fill not in known:
+        raise LoweringError("it puts a category in place of missing ones that nothing after it knows")
+    return float(known.index(fill))
+
+
+def _missing(marker: Any, x: Value, g: Graph) -> Value:
+    if marker is None or marker != marker or all(known is not None for known in x.categories):
+        if isinstance(marker, str):
+            raise LoweringError("a category stands for missing values")
+        return g.op("IsNaN", x, width=x.width)
+    return g.op("Equal", x, g.const(np.float64(marker)), width=x.width)
+
+
+@transformer("sklearn", "MissingIndicator")
+def indicator(model: Any, x: Value, g: Graph) -> Value:
+    missing = _missing(model.missing_values, x, g)
+    return number(g, g.columns(missing, model.features_.tolist()))
+
+
+@landmarks_of("sklearn", "SimpleImputer")
+def imputer_landmarks(model: Any, landmarks: Landmarks) -> None:
+    fills = np.asarray(model.statistics_)
+    for i, fill in enumerate(fills.tolist()):
+        if isinstance(fill, int | float):
+            landmarks.add(i, [fill])
+        if isinstance(model.missing_values, int | float):
+            landmarks.add(i, [model.missing_values])
+
+
+def _is_missing(value: Any) -> bool:
+    return value is None or value != value
