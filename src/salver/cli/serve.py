@@ -38,7 +38,7 @@ def serve(given: argparse.Namespace) -> int:
             print(f"\n{_described(lane)}", flush=True)
         print(f"\n{_where(given, log, lanes[0], len(lanes) > 1)}", flush=True)
 
-    server = Server(engine, given.host, given.port, load)
+    server = Server(engine, log, given.host, given.port, load)
     server.run()
     if log:
         log.close()

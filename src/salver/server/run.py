@@ -10,6 +10,7 @@ from typing import Any
 import uvicorn
 
 from salver.engine.engine import Engine
+from salver.log.segment import SegmentWriter
 from salver.server.app import make_app
 from salver.server.hot import HotProtocol, HotRoutes
 
@@ -17,10 +18,17 @@ from salver.server.hot import HotProtocol, HotRoutes
 class Server(uvicorn.Server):
     """Listens first, so that health is answered while models load; then loads them."""
 
-    def __init__(self, engine: Engine, host: str, port: int, on_listening: Callable[[Server], Awaitable[None]]) -> None:
+    def __init__(
+        self,
+        engine: Engine,
+        log: SegmentWriter | None,
+        host: str,
+        port: int,
+        on_listening: Callable[[Server], Awaitable[None]],
+    ) -> None:
         routes = HotRoutes(engine)
         config = uvicorn.Config(
-            make_app(engine, routes),
+            make_app(engine, routes, log),
             host=host,
             port=port,
             http=functools.partial(HotProtocol, routes),  # type: ignore[arg-type]
