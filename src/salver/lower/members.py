@@ -17,8 +17,8 @@ from salver.lower.ensemble import ensemble
 from salver.lower.graph import Graph, Value
 from salver.lower.tree import Tree
 
-Sets = dict[tuple[int, bytes], int]
-"""Which extra column belongs to a feature and the values of a set."""
+Sets = dict[tuple[int, bool, bytes], int]
+"""Which extra column belongs to a feature, whether a missing value is a member, and the values of a set."""
 
 
 def without(trees: Sequence[Tree], x: Value, g: Graph, whole: bool) -> tuple[Sequence[Tree], Value]:
@@ -33,7 +33,7 @@ def _numeric(tree: Tree, width: int, sets: Sets) -> Tree:
         return tree
     feature, threshold, missing_left = tree.feature.copy(), tree.threshold.copy(), tree.missing_left.copy()
     for node, values in tree.members.items():
-        key = (int(feature[node]), np.unique(values).astype(np.float64).tobytes())
+        key = (int(feature[node]), bool(missing_left[node]), np.unique(values).astype(np.float64).tobytes())
         feature[node] = width + sets.setdefault(key, len(sets))
         threshold[node], missing_left[node] = 0.5, False
     return replace(tree, feature=feature, threshold=threshold, missing_left=missing_left, members={})
@@ -41,23 +41,23 @@ def _numeric(tree: Tree, width: int, sets: Sets) -> Tree:
 
 def _outside(sets: Sets, x: Value, g: Graph, whole: bool) -> Value:
     """(rows, sets) float64: 0 where the set's column has one of its values, else 1."""
-    features = sorted({feature for feature, _ in sets})
-    members = {key: np.frombuffer(key[1], np.float64) for key in sets}
     search: list[Tree] = []
     tables: list[NDArray[np.float64]] = []
-    for feature in features:
-        own = {sets[key]: values for key, values in members.items() if key[0] == feature}
-        values = np.unique(np.concatenate(list(own.values())))
+    for feature in sorted({feature for feature, _, _ in sets}):
+        own = [(column, missing, np.frombuffer(raw)) for (f, missing, raw), column in sets.items() if f == feature]
+        values = np.unique(np.concatenate([mine for _, _, mine in own]))
         search.append(_search_tree(feature, _edges(values, whole), sum(len(table) for table in tables)))
-        table = np.zeros((2 * len(values) + 1, len(sets)))
-        for column, mine in own.items():
-            table[1::2, column] = np.isin(values, mine)
+        table = np.zeros((2 * len(values) + 2, len(sets)))
+        for column, missing, mine in own:
+            table[:, column] = 1
+            table[1:-1:2, column] = ~np.isin(values, mine)
+            table[-1, column] = not missing
         tables.append(table)
     leaves = [(tree.values[tree.is_leaf, 0], i) for i, tree in enumerate(search)]
     found = ensemble(search, [tree.threshold for tree in search], leaves, len(search), x, g, np.float64)
     rows = g.op("Gather", g.const(np.concatenate(tables)), g.cast(found, np.int32), axis=0)
-    inside = g.op("ReduceSum", rows, g.const([1], np.int64), keepdims=0)
-    return g.op("Sub", g.const(np.ones(1)), inside, width=len(sets))
+    # A row of one column's table says 0 for the sets of all others, so that adding puts them side by side.
+    return g.op("ReduceSum", rows, g.const([1], np.int64), keepdims=0, width=len(sets))
 
 
 def _edges(values: NDArray[np.float64], whole: bool) -> NDArray[np.float64]:
@@ -72,13 +72,14 @@ def _edges(values: NDArray[np.float64], whole: bool) -> NDArray[np.float64]:
 
 
 def _search_tree(feature: int, edges: NDArray[np.float64], start: int) -> Tree:
-    """A balanced tree whose leaf says in which part of the line a number lies, counted from `start`; missing ones in
-    the last.
+    """A balanced tree whose leaf says in which part of the line a number lies, counted from `start`; the missing come
+    last.
     """
-    count = len(edges)
-    left, right = np.full(2 * count + 1, -1), np.full(2 * count + 1, -1)
-    threshold, values = np.zeros(2 * count + 1), np.zeros((2 * count + 1, 1))
-    todo, last = [(0, 0, count)], 0
+    edges = np.append(edges, np.inf)
+    count = 2 * len(edges) + 1
+    left, right = np.full(count, -1), np.full(count, -1)
+    threshold, values = np.zeros(count), np.zeros((count, 1))
+    todo, last = [(0, 0, len(edges))], 0
     while todo:
         node, low, high = todo.pop()
         if low == high:
@@ -89,4 +90,4 @@ def _search_tree(feature: int, edges: NDArray[np.float64], start: int) -> Tree:
         left[node], right[node] = last + 1, last + 2
         todo += [(last + 1, low, middle), (last + 2, middle + 1, high)]
         last += 2
-    return Tree(np.full(2 * count + 1, feature), threshold, left, right, values, np.zeros(2 * count + 1, bool))
+    return Tree(np.full(count, feature), threshold, left, right, values, np.zeros(count, bool))

@@ -16,9 +16,8 @@ Compare = Literal["<=", "<"]
 class Tree:
     """One tree. All arrays have one entry a node; node 0 is the root; a leaf has `left` -1.
 
-    A row goes left where `feature compare threshold`; where the feature is missing, if `missing_left`. At a node in
-    `members` it goes left where the feature is one of those values, and right in all other cases. `values` are (nodes,
-    outputs), read at leaves only.
+    A row goes left where `feature compare threshold`, or, at a node in `members`, where the feature is one of those
+    values; a missing one goes left where `missing_left`. `values` are (nodes, outputs), read at leaves only.
     """
 
     feature: NDArray[np.int64]

@@ -97,7 +97,7 @@ def _tree(fitted: Any, order: NDArray[np.int64], known: Known) -> Tree:
         if missing_left[node]:
             # Unseen categories go where missing ones go, and only non-members do that: so tell the other side's
             # members.
-            left[node], right[node] = right[node], left[node]
+            left[node], right[node], missing_left[node] = right[node], left[node], False
             inside = ~inside
         chosen = values[inside]
         members[node] = chosen[~np.isnan(chosen)]
