@@ -32,7 +32,7 @@ _INFINITIES = {math.inf: "Infinity", -math.inf: "-Infinity"}
 
 
 class Batch:
-    """Requests that ran together, and what came out: `arrays` as the runtime gave them, `outputs[name][row]` as Python values."""
+    """Requests that ran together, and what came out: `arrays` are the runtime's, `outputs[name][row]` Python values."""
 
     __slots__ = ("arrays", "ended_ns", "ids", "lines", "outputs", "requests", "started_ns")
 
@@ -109,19 +109,37 @@ class Lane:
             job.add_done_callback(lambda done: self._settle(done.result()))
 
     def _run(self, requests: list[Request]) -> list[Batch | Failure]:
-        """Everything about a batch that takes time. On the event loop or in the lane's thread, one batch at a time."""
+        """Everything about a batch that takes time. On the event loop or in the lane's thread, one batch at a time.
+
+        What fails together is run again in halves, until the guilty requests stand alone and only they fail.
+        """
+        try:
+            return [self._batch(requests)]
+        except Exception as error:
+            if len(requests) == 1:
+                return [Failure(requests, self._blamed(error))]
+        middle = len(requests) // 2
+        return self._run(requests[:middle]) + self._run(requests[middle:])
+
+    def _batch(self, requests: list[Request]) -> Batch:
         started_ns = time.perf_counter_ns()
-        results: list[Batch | Failure] = []
-        for together, outcome in predict_apart(self.model, requests):
-            if isinstance(outcome, SalverError):
-                results.append(Failure(together, outcome))
-                continue
-            values = {output.name: values_of(output, outcome[output.name]) for output in self.model.signature.outputs}
-            batch = Batch(together, outcome, values, self._ids.batch(sum([request.count for request in together])), started_ns)
-            if self._append is not None:
-                batch.lines = self._lines(batch)
-            results.append(batch)
-        return results
+        rows = sum([request.count for request in requests])
+        arrays = self.model.predict(requests)
+        values: dict[str, list[Any]] = {}
+        for output in self.model.signature.outputs:
+            made = values[output.name] = values_of(output, arrays[output.name])
+            if len(made) != rows:
+                raise PredictionFailed(f"the model answered {rows} rows with {len(made)}")
+        batch = Batch(requests, arrays, values, self._ids.batch(rows), started_ns)
+        if self._append is not None:
+            batch.lines = self._lines(batch)
+        return batch
+
+    def _blamed(self, error: Exception) -> SalverError:
+        if isinstance(error, SalverError):
+            return error
+        logger.error("%s@%s raised on a request", self.model.name, self.model.version, exc_info=error)
+        return PredictionFailed(f"the model raised {type(error).__name__} on these rows")
 
     def _settle(self, results: list[Batch | Failure]) -> None:
         """Log, then answer."""
@@ -167,7 +185,7 @@ class Lane:
         asked = batch.requests  # of each row
         if len(asked) != len(batch.ids):
             asked = [request for request in asked for _ in range(request.count)]
-        rows = [row for request in batch.requests for row in request.each_row(self._names)]
+        rows = [row for request in batch.requests for row in request.rows or request.each_row(self._names)]
         if self._infinite:
             rows = [spelled(row) for row in rows]
         outputs = map(self._outputs, *batch.outputs.values())
@@ -186,20 +204,6 @@ def _keys(requests: list[Request]) -> Iterable[str | None]:
     if all([request.keys is None for request in requests]):
         return repeat(None)
     return [key for request in requests for key in request.keys or [None] * request.count]
-
-
-def predict_apart(model: Model, requests: list[Request]) -> list[tuple[list[Request], Columns | SalverError]]:
-    """Run requests together; when that fails, in halves, until the guilty ones stand alone and only they fail."""
-    try:
-        return [(requests, model.predict(requests))]
-    except Exception as error:
-        if len(requests) == 1:
-            if isinstance(error, SalverError):
-                return [(requests, error)]
-            logger.error("%s@%s raised on a request", model.name, model.version, exc_info=error)
-            return [(requests, PredictionFailed(f"the model raised {type(error).__name__} on these rows"))]
-    middle = len(requests) // 2
-    return predict_apart(model, requests[:middle]) + predict_apart(model, requests[middle:])
 
 
 def values_of(output: Output, array: Any) -> list[Any]:

@@ -52,19 +52,24 @@ class Model:
     def predict(self, requests: list[Request]) -> Columns:
         """The outputs for all rows of `requests`, in order. Raises what the runtime raises."""
         if any([request.columns is not None for request in requests]):
-            return self._predict_arrays([self._fed(request) for request in requests if request.count])
+            parts = [self._fed(request) for request in requests if request.count]
+            return self._runtime.predict(concatenate(parts)) if parts else self._nothing(requests[0].columns)
         rows = [row for request in requests for row in request.rows or ()]
         return self._runtime.predict(self._from_rows(rows)) if rows else self._nothing()
 
     def close(self) -> None:
         self._runtime.close()
 
-    def _predict_arrays(self, parts: list[Columns]) -> Columns:
-        return self._runtime.predict(concatenate(parts)) if parts else self._nothing()
-
-    def _nothing(self) -> Columns:
-        """The outputs for no rows: a runtime is never asked for that."""
-        return {output.name: np.empty((0, *(max(size, 0) for size in output.shape))) for output in self.signature.outputs}
+    def _nothing(self, columns: Columns | None = None) -> Columns:
+        """The outputs for no rows. A runtime is never asked for none: where only it knows their shape, for a row of zeros."""
+        outputs = self.signature.outputs
+        if not columns or not any(-1 in output.shape for output in outputs):
+            return {output.name: np.empty((0, *(max(size, 0) for size in output.shape))) for output in outputs}
+        zeros = {
+            name: np.full((1, *values.shape[1:]), "" if values.dtype == object else 0, values.dtype)
+            for name, values in columns.items()
+        }
+        return {name: array[:0] for name, array in self._runtime.predict(zeros).items()}
 
     def _fed(self, request: Request) -> Columns:
         if request.rows is not None:

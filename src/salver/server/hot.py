@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import re
-import time
+from time import perf_counter_ns
 from typing import Any
 
 from uvicorn.config import Config
@@ -32,6 +32,7 @@ BODY_BYTES = 64 * 1024
 
 _TARGET = re.compile(rb"/models/([A-Za-z0-9][A-Za-z0-9_.@-]*)/predict")
 _HEADS = 1024
+_LENGTHS = [b"%d\r\n\r\n" % size for size in range(1024)]
 _HEAD_BYTES = 4096
 _REASONS = {400: b"Bad Request", 404: b"Not Found", 413: b"Content Too Large", 422: b"Unprocessable Content"}
 _REASONS |= {429: b"Too Many Requests", 500: b"Internal Server Error", 503: b"Service Unavailable"}
@@ -53,8 +54,8 @@ class HotRoutes:
         self.heads: dict[bytes, tuple[Codec, int]] = {}  # head → who answers, length of the body
         self._engine = engine
         self._codecs: dict[int, Codec] = {}
-        self._date: object = None
-        self._start = b""
+        self.headers: list[tuple[bytes, bytes]] | None = None
+        self.ok = b""  # status line and headers up to the value of content-length
         engine.on_change.append(self._forget)
 
     def _forget(self) -> None:
@@ -78,12 +79,10 @@ class HotRoutes:
             self.heads.clear()
         self.heads[head] = (codec, length)
 
-    def start_of_ok(self, default_headers: list[tuple[bytes, bytes]]) -> bytes:
-        """Status line and headers up to the value of content-length; made anew when uvicorn's clock ticks."""
-        if default_headers is not self._date:
-            self._date = default_headers
-            self._start = _start(b"200 OK", b"application/json", default_headers)
-        return self._start
+    def tick(self, default_headers: list[tuple[bytes, bytes]]) -> None:
+        """Take over uvicorn's headers, which it makes anew when its clock ticks."""
+        self.headers = default_headers
+        self.ok = _start(b"200 OK", b"application/json", default_headers)
 
 
 def is_inference(target: bytes) -> bool:
@@ -123,8 +122,11 @@ class HotRequest(Request):
             protocol.logger.exception("an answer could not be written")
             self.failed(unexpected(error))
             return
-        head = protocol.routes.start_of_ok(protocol.server_state.default_headers)
-        protocol.respond(self, b"%b%d\r\n\r\n%b" % (head, len(body), body))
+        routes, headers = protocol.routes, protocol.server_state.default_headers
+        if routes.headers is not headers:
+            routes.tick(headers)
+        size = len(body)
+        protocol.respond(self, b"".join((routes.ok, _LENGTHS[size] if size < 1024 else b"%d\r\n\r\n" % size, body)))
 
     def failed(self, error: SalverError) -> None:
         status, body, protocol = status_of(error), problem(error), self.protocol
@@ -246,7 +248,7 @@ class HotProtocol(HttpToolsProtocol):
     def _ask(self, codec: Codec, body: bytes) -> None:
         request = self._hot
         request.response_complete = False
-        request.arrived_ns = time.perf_counter_ns()
+        request.arrived_ns = perf_counter_ns()
         request.codec = codec
         try:
             request.rows, request.form, request.keys = codec.question(body)

@@ -6,6 +6,7 @@ Both the hot path and the plain one call this, so that they can't differ.
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from typing import Any
 
 import msgspec
@@ -16,14 +17,7 @@ from salver.errors import InputError
 from salver.types.rows import Row
 
 KEY_CHARACTERS = 256
-
-
-class _Plain(msgspec.Struct, forbid_unknown_fields=True):
-    """The commonest question, read in one pass: one row of numbers."""
-
-    features: list[float]
-    probabilities: bool = False
-    key: str | None = None
+_TUPLE_WIDTH = 256  # a fixed tuple type is checked while it is decoded, but its type is as long as it is wide
 
 
 class _Any(msgspec.Struct, forbid_unknown_fields=True):
@@ -63,7 +57,6 @@ Question = tuple[list[Row], Form, list[str | None] | None]
 """A decoded and checked request: rows, the form of the answer, the callers' keys."""
 
 _PLAIN = Form(single=True, probabilities=False)
-_decode_plain = msgspec.json.Decoder(_Plain).decode
 _decode_any = msgspec.json.Decoder(_Any).decode
 _encode = msgspec.json.Encoder().encode
 
@@ -77,8 +70,8 @@ class Codec:
         self._model = model.name
         self._version = model.version
         self._checker = model.checker
+        self._decode_plain = _plain_decoder(len(model.signature.columns)) if model.checker.all_plain else None
         self._check_plain = model.checker.check_plain
-        self._plain = model.checker.all_plain
         signature = model.signature
         self._main = [output.name for output in signature.outputs if output.name not in ("probabilities", "scores")]
         self._only = self._main[0] if len(self._main) == 1 else ""
@@ -88,14 +81,11 @@ class Codec:
     def question(self, body: bytes) -> Question:
         """Decode and check a body. Raises InputError, which says what is wrong and never repeats what was sent."""
         try:
-            if self._plain:
+            if self._decode_plain:
                 try:
-                    read = _decode_plain(body)
+                    return [self._check_plain(self._decode_plain(body).features)], _PLAIN, None
                 except msgspec.MsgspecError:
-                    pass  # the other decoder says what is wrong with it, if anything is
-                else:
-                    if not read.probabilities and read.key is None:
-                        return [self._check_plain(read.features)], _PLAIN, None
+                    pass  # it asks for more than that, or the other decoder says what is wrong with it
             return self._any_question(body)
         except InputError as error:
             self.lane.stats.errors[error.code] += 1
@@ -146,6 +136,13 @@ class Codec:
         return rows, Form(isinstance(read.instances, UnsetType), read.probabilities), keys
 
 
+def _plain_decoder(width: int) -> Callable[[bytes], Any]:
+    """Reads the commonest question in one pass: one row of that many finite numbers and nothing else."""
+    row = tuple[(float,) * width] if width <= _TUPLE_WIDTH else list[float]
+    plain = msgspec.defstruct("Plain", [("features", row)], forbid_unknown_fields=True, gc=False)
+    return msgspec.json.Decoder(plain).decode
+
+
 def _decode(body: bytes) -> _Any:
     try:
         return _decode_any(body)
@@ -160,7 +157,7 @@ def _decode(body: bytes) -> _Any:
 def _decode_lenient(body: bytes) -> _Any:
     """As Python's own encoder writes it: bare NaN and Infinity are no JSON, but many clients send them."""
     try:
-        return msgspec.convert(json.loads(body), _Any)
+        return msgspec.convert(lenient.loads(body), _Any)
     except msgspec.ValidationError as error:
         raise InputError(f"the body does not fit: {error}", code="invalid_body") from error
     except json.JSONDecodeError as error:

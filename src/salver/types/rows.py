@@ -23,18 +23,11 @@ UNSEEN = -1.0
 """The code of a category that training did not see; a missing one is NaN."""
 
 _NAN = math.nan
-_SPELLED = {
-    "NaN": _NAN,
-    "nan": _NAN,
-    "Infinity": math.inf,
-    "inf": math.inf,
-    "+Infinity": math.inf,
-    "-Infinity": -math.inf,
-    "-inf": -math.inf,
-}
+_SPELLED = {"NaN": _NAN, "nan": _NAN, "Infinity": math.inf, "inf": math.inf, "+Infinity": math.inf}
+_SPELLED |= {"-Infinity": -math.inf, "-inf": -math.inf}
 _NAMED_AT_MOST = 5
 
-Row = list[Any]
+Row = Sequence[Any]
 Check = Callable[[Any], Any]
 
 
@@ -52,6 +45,7 @@ class RowChecker:
     def __init__(self, signature: Signature) -> None:
         self.signature = signature
         self._names = signature.names
+        self._width = len(self._names)
         self._known = frozenset(self._names)
         self._checks = [_check_for(column) for column in signature.columns]
         self._optional = frozenset(c.name for c in signature.columns if c.nullable)
@@ -69,12 +63,12 @@ class RowChecker:
         except _Refused:
             raise self._explain(values, index) from None
 
-    def check_plain(self, row: list[float], index: int = 0) -> Row:
-        """As `check`, for a list of finite numbers when `all_plain`: only width and float32's range are left to look at."""
-        if len(row) != len(self._names):
+    def check_plain(self, row: Sequence[float], index: int = 0) -> Row:
+        """As `check`, for finite numbers when `all_plain`: only width and float32's range are left to look at."""
+        if len(row) != self._width:
             raise self._wrong_width(len(row), index)
         if self._float32 and row and (max(row) > FLOAT32_MAX or min(row) < -FLOAT32_MAX):
-            return self.check(row, index)
+            return self.check(list(row), index)
         return row
 
     def matrix(self, rows: Sequence[Row]) -> NDArray[np.float64]:
@@ -222,7 +216,7 @@ class RowChecker:
         )
 
     def _code(self, row: Row) -> Row:
-        coded = row.copy()
+        coded = list(row)
         for i, codes in self._coded:
             value = coded[i]
             coded[i] = _NAN if value is None else codes.get(value, UNSEEN)
