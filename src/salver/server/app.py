@@ -18,7 +18,8 @@ from salver.engine.lane import Lane
 from salver.errors import NotFound, SalverError
 from salver.log.segment import SegmentWriter
 from salver.server import v2
-from salver.server.asking import LARGE_BYTES, ClientGone, ask, read_body, server_timing
+from salver.server.asking import ClientGone, ask, server_timing
+from salver.server.body import LARGE_BYTES, read_body
 from salver.server.hot import HotRoutes
 from salver.server.problems import MEDIA_TYPE, headers_of, problem, status_of, unexpected
 from salver.types.reference import Reference

@@ -9,15 +9,9 @@ from starlette.requests import Request as HttpRequest
 
 from salver.engine.lane import Batch, Lane
 from salver.engine.request import Request
-from salver.errors import InputError, SalverError, TooLarge
+from salver.errors import SalverError
 from salver.types.rows import Row
 from salver.types.signature import Columns
-
-BODY_BYTES = 64 * 2**20
-"""The largest body that is read."""
-
-LARGE_BYTES = 64 * 1024
-"""A body larger than this is decoded in a thread, so that the event loop stays free."""
 
 
 class ClientGone(Exception):
@@ -70,19 +64,6 @@ async def ask(
     return request.reply.result()
 
 
-async def read_body(http: HttpRequest, limit_bytes: int = BODY_BYTES) -> bytes:
-    """The whole body. Raises TooLarge before more than `limit_bytes` are held, InputError for an encoding we do not read."""
-    encoding = http.headers.get("content-encoding", "identity")
-    if encoding.lower() != "identity":
-        raise InputError("send the body without a content-encoding", code="unsupported_encoding")
-    body = bytearray()
-    async for chunk in http.stream():
-        body += chunk
-        if len(body) > limit_bytes:
-            raise TooLarge(f"a body may have at most {limit_bytes} bytes; send the rows in parts")
-    return bytes(body)
-
-
 def server_timing(arrived_ns: int, parsed_ns: int, batch: Batch, now_ns: int) -> str:
     """A Server-Timing header (W3C): where the time went, in ms."""
     queued_ns = batch.started_ns - parsed_ns
@@ -98,5 +79,3 @@ def server_timing(arrived_ns: int, parsed_ns: int, batch: Batch, now_ns: int) ->
 async def _disconnected(http: HttpRequest) -> None:
     while (await http.receive())["type"] != "http.disconnect":
         pass
-
-

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from salver.engine.lane import Batch, Lane
 from salver.errors import InputError, SalverError
 from salver.server.problems import status_of
+from salver.server.reading import loads, misfit
 from salver.server.tensors import datatype_of, read, write
 from salver.types.signature import Column, Columns, Output, rows_of
 
@@ -95,7 +96,7 @@ class Codec:
         return {
             "name": self._name,
             "versions": versions,
-            "platform": f"{manifest.framework.name}_{manifest.runtime.kind}",
+            "platform": f"salver_{manifest.runtime.kind}",
             "inputs": msgspec.to_builtins(inputs),
             "outputs": msgspec.to_builtins([_metadata(output) for output in self._outputs.values()]),
         }
@@ -205,14 +206,14 @@ def _decode(body: bytes) -> _Infer:
     try:
         return _decode_strict(body)
     except msgspec.ValidationError as error:
-        raise InputError(f"the body does not fit: {error}", code="invalid_body") from error
+        raise misfit(error) from error
     except (msgspec.DecodeError, RecursionError):
         pass
     try:
         # As Python's own encoder writes it: bare NaN and Infinity are no JSON, but the common clients send them.
-        return msgspec.convert(json.loads(body), _Infer)
+        return msgspec.convert(loads(body), _Infer)
     except msgspec.ValidationError as error:
-        raise InputError(f"the body does not fit: {error}", code="invalid_body") from error
+        raise misfit(error) from error
     except json.JSONDecodeError as error:
         raise InputError(f"failed to parse the request JSON: {error.msg} at byte {error.pos}", code="invalid_json") from error
     except (UnicodeDecodeError, RecursionError, ValueError) as error:

@@ -16,7 +16,8 @@ from starlette.routing import Route
 from salver.engine.engine import Engine
 from salver.engine.lane import Lane
 from salver.errors import InputError, NotFound, SalverError
-from salver.server.asking import LARGE_BYTES, ask, read_body
+from salver.server.asking import ask
+from salver.server.body import LARGE_BYTES, read_body
 from salver.server.infer import Codec, error_body, error_status
 from salver.server.problems import headers_of
 from salver.types.reference import Reference
