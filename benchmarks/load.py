@@ -1,0 +1,64 @@
+"""Load from wrk on a core of its own, and what it says of the answers."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import tempfile
+from typing import NamedTuple
+
+_UNITS_US = {"us": 1.0, "ms": 1e3, "s": 1e6, "m": 60e6}
+
+
+class Load(NamedTuple):
+    """What one run of wrk saw."""
+
+    requests: int
+    per_s: float
+    p50_us: float
+    p99_us: float
+    bad: int  # answers that were no 200, and broken connections
+
+
+def load(url: str, body: str, connections: int, seconds: int, core: int = 1) -> Load:
+    """POST `body` over and over on kept-alive connections."""
+    with tempfile.NamedTemporaryFile("w", suffix=".lua") as script:
+        script.write(f"wrk.method = 'POST'\nwrk.body = {_lua(body)}\nwrk.headers['Content-Type'] = 'application/json'\n")
+        script.flush()
+        pin = ["taskset", "-c", str(core)]
+        wrk = ["wrk", "-t1", f"-c{connections}", f"-d{seconds}s", "--latency", "-s", script.name, url]
+        done = subprocess.run([*pin, *wrk], capture_output=True, text=True, check=True)
+    return _read(done.stdout)
+
+
+def _lua(text: str) -> str:
+    # A JSON string in ASCII is a Lua string too, except for \u escapes, of which our bodies have none.
+    return json.dumps(text)
+
+
+def _read(said: str) -> Load:
+    errors = re.search(r"Socket errors: connect (\d+), read (\d+), write (\d+), timeout (\d+)", said)
+    refused = re.search(r"Non-2xx or 3xx responses: (\d+)", said)
+    bad = sum(map(int, errors.groups())) if errors else 0
+    return Load(
+        requests=int(_found(r"(\d+) requests in", said)),
+        per_s=float(_found(r"Requests/sec:\s+([\d.]+)", said)),
+        p50_us=_us(_found(r"50%\s+(\S+)", said)),
+        p99_us=_us(_found(r"99%\s+(\S+)", said)),
+        bad=bad + (int(refused[1]) if refused else 0),
+    )
+
+
+def _found(pattern: str, said: str) -> str:
+    match = re.search(pattern, said)
+    if not match:
+        raise RuntimeError(f"wrk said what is not understood:\n{said}")
+    return match[1]
+
+
+def _us(text: str) -> float:
+    match = re.fullmatch(r"([\d.]+)([a-z]+)", text)
+    if not match:
+        raise RuntimeError(f"wrk gave a time that is not understood: {text}")
+    return float(match[1]) * _UNITS_US[match[2]]
