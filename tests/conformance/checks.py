@@ -163,6 +163,13 @@ def an_unknown_column_is_refused(subject: Subject) -> None:
 
 
 @check
+def an_unknown_member_of_the_body_is_refused(subject: Subject) -> None:
+    answer = subject.ask({"features": plain(subject), SECRET: SECRET_NUMBER})
+    assert (answer.status, answer.body["code"]) == (400, "invalid_body")
+    assert SECRET not in answer.text
+
+
+@check
 def a_column_left_out_is_missing(subject: Subject) -> None:
     for i, column in probed(subject):
         named = dict(zip(subject.signature.names, plain(subject), strict=True))

@@ -30,12 +30,13 @@ _GOLDEN = {"plain": [[1.0, 2.0]], "mixed": [[1.0, "red", 3]]}
 def wire(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Wire]:
     folder = tmp_path_factory.mktemp("models")
     models = [echo_folder(folder / name, columns=columns, rows=_GOLDEN[name]) for name, columns in _COLUMNS.items()]
-    with serving(models, arguments=["--no-log"]) as server, Wire(server.url) as made:
+    with serving(models) as server, Wire(server.url) as made:
         yield made
 
 
 numbers = st.floats(allow_nan=True) | st.integers(-(2**70), 2**70) | st.sampled_from([1e39, "NaN", "Infinity", "1"])
-values = numbers | st.sampled_from(["red", "green", "blue", None, True, [], {}, [1.0]])
+texts = st.text(st.characters(codec=None, categories=["L", "N", "Cs", "So"]), max_size=4)
+values = numbers | texts | st.sampled_from(["red", "green", "blue", None, True, [], {}, [1.0]])
 rows = (
     st.lists(numbers, min_size=2, max_size=2)
     | st.lists(values, max_size=4)
@@ -46,16 +47,15 @@ rest = st.fixed_dictionaries(
     {},
     optional={
         "probabilities": st.booleans() | st.none(),
-        "key": st.text(max_size=300) | st.none() | st.integers(),
+        "key": texts | st.text(min_size=250, max_size=260) | st.none() | st.integers(),
         "keys": st.lists(st.text(max_size=3) | st.none(), max_size=3) | st.none(),
         "other": st.none(),
     },
 )
 rows_asked = st.fixed_dictionaries({"features": rows}) | st.fixed_dictionaries({"instances": st.lists(rows, max_size=4) | rows})
 questions = st.builds(lambda asked, more: json.dumps(asked | more).encode(), rows_asked, rest)
-bodies = (
-    questions | st.binary(min_size=1, max_size=40) | st.builds(lambda q, at: q[: max(1, at)], questions, st.integers(1, 60))
-)
+torn = st.builds(lambda question, at: question[:at], questions, st.integers(1, 60))
+bodies = questions | torn | st.binary(min_size=1, max_size=40)
 
 
 @settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -63,6 +63,8 @@ bodies = (
 @example(model="plain", body=b'{"features":[1,2],"features":[3,4]}')
 @example(model="plain", body=b'{"features":[1,1e999]}')
 @example(model="plain", body=b'{"features":[-0.0,1e39]}')
+@example(model="plain", body=b'{"features":[1,2],"key":"\\ud800"}')
+@example(model="mixed", body=b'{"features":[1,"\\udfff",3]}')
 @example(model="plain", body=b"\xff")
 @example(model="plain", body=b"[" * 5000)
 @example(model="mixed", body=b'{"instances":[]}')

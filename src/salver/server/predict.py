@@ -14,6 +14,7 @@ from msgspec import UNSET, UnsetType
 
 from salver.engine.lane import Batch, Lane
 from salver.errors import InputError
+from salver.server.reading import loads, misfit
 from salver.types.rows import Row
 
 KEY_CHARACTERS = 256
@@ -147,7 +148,7 @@ def _decode(body: bytes) -> _Any:
     try:
         return _decode_any(body)
     except msgspec.ValidationError as error:
-        raise InputError(f"the body does not fit: {error}", code="invalid_body") from error
+        raise misfit(error) from error
     except msgspec.DecodeError:
         return _decode_lenient(body)
     except RecursionError:
@@ -157,9 +158,9 @@ def _decode(body: bytes) -> _Any:
 def _decode_lenient(body: bytes) -> _Any:
     """As Python's own encoder writes it: bare NaN and Infinity are no JSON, but many clients send them."""
     try:
-        return msgspec.convert(lenient.loads(body), _Any)
+        return msgspec.convert(loads(body), _Any)
     except msgspec.ValidationError as error:
-        raise InputError(f"the body does not fit: {error}", code="invalid_body") from error
+        raise misfit(error) from error
     except json.JSONDecodeError as error:
         raise InputError(f"the body is not JSON: {error.msg} at byte {error.pos}", code="invalid_json") from error
     except (UnicodeDecodeError, RecursionError, ValueError) as error:
