@@ -6,6 +6,7 @@ A file that the scikit-learn interface saved is read as that; any other as a Boo
 from __future__ import annotations
 
 import json
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -140,7 +141,7 @@ def _decoded(column: dict[str, Any]) -> tuple[Label, ...] | None:
     if "offsets" not in column:
         return tuple(values)
     raw, at = bytes(value % 256 for value in values), column["offsets"]
-    return tuple(raw[start:stop].decode(errors="replace") for start, stop in zip(at[:-1], at[1:], strict=True))
+    return tuple(raw[start:stop].decode(errors="replace") for start, stop in pairwise(at))
 
 
 def read(path: Path) -> XGBoostModel:

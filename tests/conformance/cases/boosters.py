@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import lightgbm
 import numpy as np
 import pandas as pd
 import xgboost
+from lightgbm import LGBMClassifier, LGBMRanker, LGBMRegressor
 from xgboost import XGBClassifier, XGBRanker, XGBRegressor, XGBRFClassifier, XGBRFRegressor
 
 from tests.conformance.case import Case
@@ -156,4 +158,98 @@ def _xgb_booster_cases():
     yield Case("xgboost names", lambda: _xgb({}, _table(), feature_names=["a", "b", "c", "d", "e"]))
 
 
-CASES = [*_binary_cases(), *_number_cases(), *_xgb_booster_cases()]
+_LEAVES = {"n_estimators": 12, "num_leaves": 8, "min_child_samples": 5, "n_jobs": 1, "verbose": -1}
+
+
+def _lgb(params, data, rounds: int = 12, **options):
+    X, y = data
+    settings = {"num_threads": 1, "num_leaves": 8, "min_data_in_leaf": 5, "verbose": -1, **params}
+    return lightgbm.train(settings, lightgbm.Dataset(X, y, **options), rounds), X
+
+
+def _zeros():
+    """Many zeros, and numbers that LightGBM takes for zeros."""
+    X, y = _table()
+    X[np.random.default_rng(5).random(X.shape) < 0.3] = 0.0
+    X[:10, 1] = 1e-36
+    return X, y
+
+
+def _coded():
+    X, y = _table()
+    codes = np.random.default_rng(3).integers(0, 40, len(X))
+    return np.column_stack([X[:, :2], codes, codes % 3]).astype(float), y + 3 * (codes % 3)
+
+
+def _light_stopped():
+    X, y = _classes(2)
+    model = LGBMClassifier(**{**_LEAVES, "n_estimators": 30}, learning_rate=1)
+    stop = lightgbm.early_stopping(2, verbose=False)
+    return model.fit(X[:150], y[:150], eval_X=X[150:], eval_y=y[150:], callbacks=[stop]), X
+
+
+def _light_classifier_cases():
+    C = LGBMClassifier
+    yield Case("LGBMClassifier binary", lambda: _fit(C(**_LEAVES), (_table()[0], np.where(_table()[1] > 0, "yes", "no"))))
+    yield Case("LGBMClassifier multiclass", lambda: _fit(C(**_LEAVES), _classes(4)))
+    yield Case("LGBMClassifier one against all", lambda: _fit(C(objective="multiclassova", **_LEAVES), _classes(4)))
+    yield Case("LGBMClassifier missing", lambda: _fit(C(**_LEAVES), _classes(3, _holes)))
+    yield Case("LGBMClassifier categories", lambda: _fit(C(min_data_per_group=5, cat_smooth=1, **_LEAVES), _classes(2, _frame)))
+    yield Case("LGBMClassifier dart", lambda: _fit(C(boosting_type="dart", **_LEAVES), _classes(2)))
+    yield Case(
+        "LGBMClassifier forest", lambda: _fit(C(boosting_type="rf", subsample=0.5, subsample_freq=1, **_LEAVES), _classes(2))
+    )
+    yield Case("LGBMClassifier weighted", lambda: _fit(C(**_LEAVES), _classes(2), sample_weight=_weights()))
+    yield Case("LGBMClassifier early stopping", _light_stopped)
+    yield Case("LGBMClassifier no split", lambda: _fit(C(min_split_gain=1e9, **_LEAVES), _classes(3)))
+
+
+def _light_number_cases():
+    R = LGBMRegressor
+    for objective in ("regression", "regression_l1", "huber", "fair", "quantile", "mape"):
+        yield Case(f"LGBMRegressor {objective}", lambda objective=objective: _fit(R(objective=objective, **_LEAVES), _table()))
+    for objective in ("poisson", "gamma", "tweedie"):
+        yield Case(
+            f"LGBMRegressor {objective}", lambda objective=objective: _fit(R(objective=objective, **_LEAVES), _positive())
+        )
+    yield Case("LGBMRegressor square root", lambda: _fit(R(reg_sqrt=True, **_LEAVES), _table()))
+    yield Case("LGBMRegressor missing", lambda: _fit(R(**_LEAVES), _holes()))
+    yield Case("LGBMRegressor missing as zero", lambda: _fit(R(use_missing=False, **_LEAVES), _holes()))
+    yield Case("LGBMRegressor zero as missing", lambda: _fit(R(zero_as_missing=True, **_LEAVES), _zeros()))
+    yield Case("LGBMRegressor categories", lambda: _fit(R(min_data_per_group=5, cat_smooth=1, **_LEAVES), _frame()))
+    yield Case(
+        "LGBMRegressor codes",
+        lambda: _fit(R(min_data_per_group=5, cat_smooth=1, **_LEAVES), _coded(), categorical_feature=[2, 3]),
+    )
+    yield Case("LGBMRegressor constant", lambda: _fit(R(**_LEAVES), (_table()[0], np.full(300, 4.5))))
+    yield Case(
+        "LGBMRegressor linear leaves",
+        lambda: _fit(R(linear_tree=True, **_LEAVES), _table()),
+        lowered=False,
+        note="linear models in the leaves",
+    )
+    yield Case("LGBMRanker", lambda: _fit(LGBMRanker(**_LEAVES), _classes(4), group=[10] * 30))
+
+
+def _light_booster_cases():
+    yield Case("lightgbm binary", lambda: _lgb({"objective": "binary", "sigmoid": 0.7}, _classes(2)))
+    yield Case("lightgbm multiclass", lambda: _lgb({"objective": "multiclass", "num_class": 3}, _classes(3, _holes)))
+    yield Case("lightgbm regression", lambda: _lgb({"objective": "regression"}, _table()))
+    yield Case("lightgbm cross entropy", lambda: _lgb({"objective": "cross_entropy"}, _classes(2)))
+    yield Case("lightgbm cross entropy lambda", lambda: _lgb({"objective": "cross_entropy_lambda"}, _classes(2)))
+    yield Case(
+        "lightgbm forest",
+        lambda: _lgb({"objective": "regression", "boosting": "rf", "bagging_freq": 1, "bagging_fraction": 0.5}, _table()),
+    )
+    yield Case("lightgbm categories", lambda: _lgb({"objective": "binary", "min_data_per_group": 5}, _classes(2, _frame)))
+    yield Case("lightgbm names", lambda: _lgb({}, _table(), feature_name=["a", "b", "c", "d", "e"]))
+
+
+CASES = [
+    *_binary_cases(),
+    *_number_cases(),
+    *_xgb_booster_cases(),
+    *_light_classifier_cases(),
+    *_light_number_cases(),
+    *_light_booster_cases(),
+]

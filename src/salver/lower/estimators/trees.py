@@ -39,15 +39,8 @@ def read_tree(tree: Any, values: NDArray[np.float64] | None = None, features: An
     )
 
 
-def numbers_only(x: Value) -> Value:
-    """Refuses columns that hold categories as text: the library would have been given something else than their codes."""
-    if any(categories is not None for categories in x.categories):
-        raise LoweringError("it takes categories as they are")
-    return x
-
-
 def _mean(trees: Sequence[Any], x: Value, g: Graph) -> Value:
-    total = tree_sums([read_tree(tree.tree_) for tree in trees], numbers_only(x), g, single=True)
+    total = tree_sums([read_tree(tree.tree_) for tree in trees], x, g, single=True)
     if len(trees) == 1:
         return total
     return g.op("Div", total, g.const(np.array([float(len(trees))])), width=total.width)
@@ -66,32 +59,32 @@ def _numbers(mean: Value, model: Any, g: Graph) -> Outputs:
     return {"prediction": g.flat(mean) if model.n_outputs_ == 1 else mean}
 
 
-@predictor("sklearn", "DecisionTreeClassifier", "ExtraTreeClassifier")
+@predictor("sklearn", "DecisionTreeClassifier", "ExtraTreeClassifier", numbers=True)
 def tree_classifier(model: Any, x: Value, g: Graph) -> Outputs:
     return _classes(_mean([model], x, g), model, g)
 
 
-@predictor("sklearn", "DecisionTreeRegressor", "ExtraTreeRegressor")
+@predictor("sklearn", "DecisionTreeRegressor", "ExtraTreeRegressor", numbers=True)
 def tree_regressor(model: Any, x: Value, g: Graph) -> Outputs:
     return _numbers(_mean([model], x, g), model, g)
 
 
-@predictor("sklearn", *_FORESTS)
+@predictor("sklearn", *_FORESTS, numbers=True)
 def forest_classifier(model: Any, x: Value, g: Graph) -> Outputs:
     return _classes(_mean(model.estimators_, x, g), model, g)
 
 
-@predictor("sklearn", *_REGRESSION_FORESTS)
+@predictor("sklearn", *_REGRESSION_FORESTS, numbers=True)
 def forest_regressor(model: Any, x: Value, g: Graph) -> Outputs:
     return _numbers(_mean(model.estimators_, x, g), model, g)
 
 
-@predictor("sklearn", "GradientBoostingRegressor")
+@predictor("sklearn", "GradientBoostingRegressor", numbers=True)
 def boosting_regressor(model: Any, x: Value, g: Graph) -> Outputs:
     return {"prediction": g.flat(_boosted(model, x, g))}
 
 
-@predictor("sklearn", "GradientBoostingClassifier")
+@predictor("sklearn", "GradientBoostingClassifier", numbers=True)
 def boosting_classifier(model: Any, x: Value, g: Graph) -> Outputs:
     raw = _boosted(model, x, g)
     if raw.width > 1:
@@ -108,7 +101,7 @@ def _boosted(model: Any, x: Value, g: Graph) -> Value:
     for stage in model.estimators_:
         trees += [read_tree(tree.tree_, tree.tree_.value * model.learning_rate) for tree in stage]
     width = len(start)
-    return tree_sums(trees, numbers_only(x), g, targets=[i % width for i in range(len(trees))], single=True)
+    return tree_sums(trees, x, g, targets=[i % width for i in range(len(trees))], single=True)
 
 
 def _start(model: Any) -> list[float]:
@@ -127,7 +120,7 @@ def both_classes(odds: Value, g: Graph) -> Value:
     return g.concat([g.op("Sub", g.const(np.ones(1)), positive, width=1), positive])
 
 
-@predictor("sklearn", "IsolationForest")
+@predictor("sklearn", "IsolationForest", numbers=True)
 def isolation_forest(model: Any, x: Value, g: Graph) -> Outputs:
     """The score is -2^(-depth / denominator) - offset. It rises with the depth, so the label is decided by the depth,
     which is a sum of the same numbers here and there: rows exactly at the offset (some training row always is) get
@@ -137,14 +130,14 @@ def isolation_forest(model: Any, x: Value, g: Graph) -> Outputs:
         read_tree(tree.tree_, model._decision_path_lengths[i] + model._average_path_length_per_tree[i] - 1.0, features)
         for i, (tree, features) in enumerate(zip(model.estimators_, model.estimators_features_, strict=True))
     ]
-    depth = tree_sums(trees, numbers_only(x), g, targets=[0] * len(trees), single=True)
+    depth = tree_sums(trees, x, g, targets=[0] * len(trees), single=True)
     denominator = _isolation_denominator(model)
 
     def outlying(depths: float) -> bool:
         with np.errstate(over="ignore"):
             return bool((-(2 ** (-np.array([depths]) / denominator)) - model.offset_)[0] < 0)
 
-    limit = _first_false(outlying, 0.0, 1e6)
+    limit = first_false(outlying, 0.0, 1e6)
     label = g.cast(g.flat(g.op("GreaterOrEqual", depth, g.const(np.array([limit])))), np.int64)
     power = g.op("Pow", g.const(np.full(1, 2.0)), g.op("Div", g.op("Neg", depth), g.const(np.array([denominator]))))
     score = g.op("Sub", g.op("Neg", power), g.const(np.array([float(model.offset_)])))
@@ -160,7 +153,7 @@ def _isolation_denominator(model: Any) -> float:
     return denominator
 
 
-def _first_false(holds: Any, low: float, high: float) -> float:
+def first_false(holds: Any, low: float, high: float) -> float:
     """The smallest double in (low, high] for which `holds` is false; it holds from `low` up to there."""
     if not holds(low):
         return -np.inf

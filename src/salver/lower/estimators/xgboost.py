@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -122,6 +121,8 @@ def _leaf_values(tree: dict[str, Any], is_leaf: NDArray[np.bool_]) -> NDArray[np
 
 def _margins(model: _Model, x: Value, g: Graph) -> Value:
     """(rows, outputs) float32."""
+    if not any(categories_of(model.booster)):
+        x = g.numbers(x)
     codes = _codes(model, x)
     start = np.atleast_1d(model.ask(None, raw=True)[0]).astype(np.float64)
     trees = model.trees(codes)
@@ -188,13 +189,15 @@ def _first_above_half(model: _Model) -> float:
     rounding.
     """
     outputs = len(np.atleast_1d(model.ask(None, raw=True)[0]))
-    holds: Callable[[int], bool] = lambda bits: bool(
-        model.ask(np.full(outputs, _float32(bits), np.float32).reshape(1, -1)).ravel()[0] > 0.5
-    )
+
+    def wins(bits: int) -> bool:
+        margin = np.full((1, outputs), _float32(bits), np.float32)
+        return bool(model.ask(margin).ravel()[0] > 0.5)
+
     low, high = 0, int(np.float32(1).view(np.int32))
     while high - low > 1:
         middle = (low + high) // 2
-        low, high = (low, middle) if holds(middle) else (middle, high)
+        low, high = (low, middle) if wins(middle) else (middle, high)
     return _float32(high)
 
 
