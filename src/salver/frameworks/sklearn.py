@@ -7,7 +7,8 @@ where the model answers it.
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any, cast
 
 import numpy as np
@@ -33,8 +34,9 @@ class SklearnModel:
 
         self.model = model
         walk = _walked(model)
-        names = _names(model, len(walk.uses))
-        self._feed = Feed(names, walk.uses, frame=hasattr(model, "feature_names_in_"), document=_takes_documents(model))
+        names = _names(model)
+        columns = names or ["text" if _takes_documents(model) else f"x{i}" for i in range(len(walk.uses))]
+        self._feed = Feed(columns, walk.uses, frame=bool(names), document=_takes_documents(model))
         self.signature = _Questions(model, self._feed).signature()
         self.framework = Framework("scikit-learn", __version__, described(model))
         self.tolerance = 1e-5 if walk.single else 1e-9
@@ -42,17 +44,27 @@ class SklearnModel:
     def predict(self, columns: Columns) -> Columns:
         X = self._feed(columns)
         made: Columns = {}
-        for output in self.signature.outputs:
-            if output.name == "probabilities":
-                made[output.name] = np.asarray(self.model.predict_proba(X), dtype=np.float64)
-            elif output.name == "scores":
-                made[output.name] = np.asarray(self.model.decision_function(X), dtype=np.float64)
-            else:
-                made[output.name] = _coded(dense(_asked(self.model)(X)), output)
+        with _unwarned():
+            for output in self.signature.outputs:
+                if output.name == "probabilities":
+                    made[output.name] = np.asarray(self.model.predict_proba(X), dtype=np.float64)
+                elif output.name == "scores":
+                    made[output.name] = np.asarray(self.model.decision_function(X), dtype=np.float64)
+                else:
+                    made[output.name] = _coded(dense(_asked(self.model)(X)), output)
         return made
 
     def answer(self, columns: Columns) -> Any:
-        return _asked(self.model)(self._feed(columns))
+        with _unwarned():
+            return _asked(self.model)(self._feed(columns))
+
+
+@contextmanager
+def _unwarned() -> Iterator[None]:
+    """Without warnings: they are meant for whoever trains the model, not for a row that it answers."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
 
 
 def adapt(model: Any) -> SklearnModel:
@@ -77,7 +89,7 @@ class Feed:
     """Arrays by column → what the model was trained on: a matrix, a DataFrame, or a list of documents."""
 
     def __init__(self, names: Sequence[str], uses: Sequence[Use], *, frame: bool, document: bool) -> None:
-        self.columns = [use.column(name) for use, name in zip(uses, names, strict=True)]
+        self.columns = [use.column(name, frame) for use, name in zip(uses, names, strict=True)]
         self.frame = frame
         self.missing = [use.missing for use in uses]
         self._document = document
@@ -140,13 +152,13 @@ class _Questions:
         return made
 
     def _ask(self, call: Callable[[Any], Any], changed: dict[int, Any]) -> NDArray[Any]:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # a question, not a prediction
+        with _unwarned():
             return dense(call(self._feed(self._row(changed))))
 
     def _accepts(self, changed: dict[int, Any]) -> bool:
         try:
-            self._ask(_asked(self._model), changed)
+            for call in _all_asked(self._model):
+                self._ask(call, changed)
         except Exception as error:  # whatever a model raises on a row is its way of refusing it
             self._refusal = f"{type(error).__name__}: {str(error)[:200]}"
             return False
@@ -236,6 +248,13 @@ def _is_clusterer(model: Any) -> bool:
     return bool(kinds & {"ClusterMixin", "BaseMixture"})
 
 
+def _all_asked(model: Any) -> list[Callable[[Any], Any]]:
+    """Everything a row is answered with: it is legal when none of them refuses it."""
+    more = next((name for name in ("predict_proba", "decision_function") if hasattr(model, name)), None)
+    scored = more is not None and task_of(model) in ("classification", "outlier")
+    return [_asked(model), *([getattr(model, more)] if more and scored else [])]
+
+
 def _asked(model: Any) -> Callable[[Any], Any]:
     return model.predict if hasattr(model, "predict") else model.transform
 
@@ -279,7 +298,9 @@ def _takes_documents(model: Any) -> bool:
 def _width(model: Any) -> int:
     if _takes_documents(model) or type(_first(model)).__name__ == "IsotonicRegression":
         return 1
-    width = getattr(model, "n_features_in_", None)
+    width = getattr(model, "n_features_in_", getattr(_first(model), "n_features_in_", None))
+    if width is None and hasattr(model, "shape_fit_"):  # support vectors with a kernel of its own code
+        width = model.shape_fit_[1]
     if width is None:
         raise ModelFileError(
             f"{described(model)} does not say how many columns it takes (n_features_in_): is it fitted?"
@@ -287,10 +308,10 @@ def _width(model: Any) -> int:
     return int(width)
 
 
-def _names(model: Any, width: int) -> list[str]:
-    if _takes_documents(model):
-        return ["text"]
-    return [str(name) for name in getattr(model, "feature_names_in_", [f"x{i}" for i in range(width)])]
+def _names(model: Any) -> list[str]:
+    """The columns' names if it was trained on a DataFrame."""
+    names = getattr(model, "feature_names_in_", getattr(_first(model), "feature_names_in_", ()))
+    return [str(name) for name in names]
 
 
 def _is_object(column: Column) -> bool:

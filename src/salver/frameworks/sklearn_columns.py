@@ -31,12 +31,15 @@ class Use:
         self.strict = False  # one that refuses others takes it
         self.text = False
         self.float32 = False
+        self.used = False  # something inside is given it
         self.missing: Any = np.nan  # how the encoders know a missing category: NaN or None
 
-    def column(self, name: str) -> Column:
+    def column(self, name: str, frame: bool) -> Column:
         """The column, before anything is known about missing, infinite and unseen values."""
         if self.text:
             return Column(name, "string")
+        if frame and not self.used:
+            return Column(name, "category", categories=())  # it is dropped, whatever it holds
         known = {**self.categories, **self.fills}
         if self.strict or any(isinstance(label, str) for label in known):
             legal = tuple(label for label in known if self.allowed is None or label in self.allowed)
@@ -73,13 +76,21 @@ class Walk:
                 at = carried(step, at)
         elif hasattr(model, "transformers_"):
             for _, part, spec in model.transformers_:
-                self.visit(part, [at[i] for i in selected(model, spec) if i < len(at)])
+                columns = [at[i] for i in selected(model, spec) if i < len(at)]
+                self._use(columns if part == "passthrough" else [])
+                self.visit(part, columns)
         elif hasattr(model, "transformer_list"):
             for _, part in model.transformer_list:
                 self.visit(part, at)
         else:
+            self._use(at)
             for part, columns in _parts(model):
                 self.visit(part, at if columns is None else [at[i] for i in columns if i < len(at)])
+
+    def _use(self, at: At) -> None:
+        for i in at:
+            if i is not None:
+                self.uses[i].used = True
 
     def _look(self, model: Any, at: At) -> None:
         kind, library = type(model).__name__, type(model).__module__

@@ -46,8 +46,7 @@ def div(g: Graph, a: Operand, b: Operand) -> Value:
 def where(g: Graph, condition: Value | Any, a: Operand, b: Operand) -> Value:
     """`a` where `condition` (a boolean value or array) holds, else `b`."""
     chosen = condition if isinstance(condition, Value) else g.const(np.asarray(condition, dtype=np.bool_))
-    made = apply(g, "Where", chosen, a, b)
-    return made
+    return apply(g, "Where", chosen, a, b)
 
 
 def matmul(g: Graph, x: Value, matrix: Any) -> Value:
@@ -136,6 +135,21 @@ def expm1(g: Graph, x: Value) -> Value:
     return where(g, exact, x, where(g, far, less, div(g, mul(g, less, x), apply(g, "Log", u))))
 
 
+def expit(g: Graph, x: Value) -> Value:
+    """1 / (1 + exp(-x)), exact for very negative x too, where ONNX Runtime's Sigmoid gives 0."""
+    decay = apply(g, "Exp", apply(g, "Neg", apply(g, "Abs", x)))
+    below = add(g, decay, 1.0)
+    return where(g, apply(g, "Less", x, 0.0), div(g, decay, below), div(g, 1.0, below))
+
+
+def same_for_all(g: Graph, x: Value, row: Any) -> Value:
+    """The constant row (k,) for each of x's rows, whatever they hold: (rows, k)."""
+    made = np.asarray(row, dtype=np.float64).reshape(1, -1)
+    rows = g.op("Shape", x, start=0, end=1)
+    shape = g.op("Concat", rows, g.const([made.shape[1]], np.int64), axis=0)
+    return g.op("Expand", g.const(made), shape, width=made.shape[1])
+
+
 def squared_distances(g: Graph, x: Value, points: Any) -> Value:
     """|x - p|² to each of the constant points (n, k): (rows, n), about as exact as the expanded formula can be."""
     made = dense(points)
@@ -158,7 +172,7 @@ def interpolate(g: Graph, x: Value, xs: Any, ys: Any) -> Value:
     """Piecewise linear through (xs, ys), constant beyond them, for one column (rows, 1): numpy's interp."""
     xs, ys = np.asarray(xs, dtype=np.float64), np.asarray(ys, dtype=np.float64)
     if len(xs) == 1:
-        return add(g, mul(g, x, 0.0), ys[0])
+        return same_for_all(g, x, ys)
     reached = g.cast(apply(g, "GreaterOrEqual", x, xs), np.int64)
     count = g.op("ReduceSum", reached, g.const([1], np.int64), keepdims=1, width=1)
     last = len(xs) - 2

@@ -19,20 +19,30 @@ from salver.types.signature import Column, Columns, Signature
 
 ROWS = 10_000
 _POOL = 4_000  # landmark values kept a column
-_SEED = 20_240_229
+SEED = 20_240_229
 
 
 class Landmarks:
     """Where a model's behaviour changes.
 
     `values[i]` are interesting numbers of column i (thresholds, means); `rows` are whole rows, (any, columns) of numbers.
-    `stepwise` says that the model only compares its inputs (trees), so that numbers of any size are fair.
+    `stepwise` says that the model only compares its inputs (trees), so that numbers of any size are fair. `low` and `high`
+    hold the ends of the columns outside of which the original refuses to answer (a logarithm's 0).
     """
 
     def __init__(self, width: int) -> None:
         self.values: list[list[float]] = [[] for _ in range(width)]
         self.rows: list[NDArray[np.float64]] = []
         self.stepwise = False
+        self.low: dict[int, float] = {}
+        self.high: dict[int, float] = {}
+
+    def limit(self, column: int, low: float | None, high: float | None) -> None:
+        """Note that the original answers only between `low` and `high` of this column, both included."""
+        if low is not None:
+            self.low[column] = max(low, self.low.get(column, low))
+        if high is not None:
+            self.high[column] = min(high, self.high.get(column, high))
 
     def add(self, column: int, values: Any) -> None:
         """Note numbers of one column; those that are not finite are left out."""
@@ -42,7 +52,7 @@ class Landmarks:
     def add_rows(self, rows: Any) -> None:
         """Note whole rows."""
         made = np.asarray(rows, dtype=np.float64)
-        if made.ndim == 2 and made.shape[1] == len(self.values):
+        if made.ndim == 2 and len(made) and made.shape[1] == len(self.values):
             self.rows.append(made[:_POOL])
 
 
@@ -67,16 +77,20 @@ def find_landmarks(model: Any, landmarks: Landmarks) -> None:
         find(model, landmarks)
 
 
-def proof_rows(model: Any, signature: Signature, count: int = ROWS) -> Columns:
+def proof_rows(model: Any, signature: Signature, count: int = ROWS, seed: int = SEED) -> Columns:
     """`count` rows of arrays by column that fit `signature` (as it would let them through), for a tabular model."""
-    rng = np.random.default_rng(_SEED)
+    rng = np.random.default_rng(seed)
     landmarks = Landmarks(len(signature.columns))
     find_landmarks(model, landmarks)
     remembered = _remembered(landmarks, rng, count // 4)
-    return {
+    made = {
         column.name: _column(column, landmarks.values[i], [rows[:, i] for rows in remembered], landmarks.stepwise, count, rng)
         for i, column in enumerate(signature.columns)
     }
+    for i, column in enumerate(signature.columns):
+        if column.is_number and (i in landmarks.low or i in landmarks.high):
+            made[column.name] = np.clip(made[column.name], landmarks.low.get(i), landmarks.high.get(i))
+    return made
 
 
 def _remembered(landmarks: Landmarks, rng: np.random.Generator, count: int) -> list[NDArray[np.float64]]:
@@ -181,7 +195,7 @@ def _categories(column: Column, count: int, rng: np.random.Generator) -> NDArray
 
 
 def _strings(column: Column, count: int, rng: np.random.Generator) -> NDArray[Any]:
-    words = "the a model of data and serve tray quick Brown FOX 42 naïve".split()
+    words = ["the", "a", "model", "of", "data", "and", "serve", "tray", "quick", "Brown", "FOX", "42", "naïve"]
     made = np.empty(count, dtype=object)
     made[:] = [" ".join(words[i] for i in rng.integers(0, len(words), rng.integers(0, 9))) for _ in range(count)]
     if column.nullable:

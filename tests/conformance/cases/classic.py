@@ -60,7 +60,7 @@ _BAYES = [
     Case("BernoulliNB of zeros and ones", lambda: fit(nb.BernoulliNB(binarize=None), whole(levels=2))),
     Case("CategoricalNB", lambda: fit(nb.CategoricalNB(), whole())),
     Case("QuadraticDiscriminantAnalysis", lambda: fit(QuadraticDiscriminantAnalysis(), words())),
-    Case("QuadraticDiscriminantAnalysis binary", lambda: fit(QuadraticDiscriminantAnalysis(), binary())),
+    Case("QuadraticDiscriminantAnalysis binary", lambda: fit(QuadraticDiscriminantAnalysis(), several(classes=2))),
 ]
 
 _NEIGHBORS = [
@@ -104,13 +104,18 @@ _NETWORKS = [
     ),
     Case("MLPClassifier binary", lambda: fit(MLPClassifier((6, 4), solver="lbfgs", tol=1e9, **_SEED), two_words())),
     Case("MLPClassifier multilabel", lambda: fit(MLPClassifier((6,), solver="lbfgs", tol=1e9, **_SEED), switches())),
-    Case("MLPRegressor", lambda: fit(MLPRegressor((8,), solver="lbfgs", tol=1e9, **_SEED), numbers())),
-    Case("MLPRegressor two targets", lambda: fit(MLPRegressor((8,), solver="lbfgs", tol=1e9, **_SEED), numbers(targets=2))),
+    Case("MLPRegressor", lambda: fit(MLPRegressor(hidden_layer_sizes=(8,), solver="lbfgs", tol=1e9, **_SEED), numbers())),
+    Case(
+        "MLPRegressor two targets",
+        lambda: fit(MLPRegressor(hidden_layer_sizes=(8,), solver="lbfgs", tol=1e9, **_SEED), numbers(targets=2)),
+    ),
     Case("MLPRegressor float32", lambda: _float32()),
 ]
 
 _PROCESSES = [
-    Case("GaussianProcessRegressor", lambda: fit(GaussianProcessRegressor(RBF(2.0) + WhiteKernel(), optimizer=None), numbers())),
+    Case(
+        "GaussianProcessRegressor", lambda: fit(GaussianProcessRegressor(RBF(2.0) + WhiteKernel(), optimizer=None), numbers())
+    ),
     Case(
         "GaussianProcessRegressor product",
         lambda: fit(
@@ -152,7 +157,7 @@ _CLUSTERS = [
         lowered=False,
         note="no lowering yet",
     ),
-    Case("EllipticEnvelope", lambda: fit(EllipticEnvelope(**_SEED), binary())),
+    Case("EllipticEnvelope", lambda: fit(EllipticEnvelope(**_SEED), several())),
     Case("PLSRegression", lambda: fit(PLSRegression(2), numbers())),
     Case("PLSRegression two targets", lambda: fit(PLSRegression(2), numbers(targets=2))),
 ]
@@ -167,4 +172,4 @@ def _product(a, b):
 def _float32():
     X, y = numbers()
     X, y = X.astype("float32"), y.astype("float32")
-    return MLPRegressor((8,), solver="lbfgs", tol=1e9, **_SEED).fit(X, y), X
+    return MLPRegressor(hidden_layer_sizes=(8,), solver="lbfgs", tol=1e9, **_SEED).fit(X, y), X

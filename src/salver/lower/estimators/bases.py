@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
 
 from salver.errors import LoweringError
-from salver.lower.arithmetic import add, apply, div, interpolate, mul, number, sub, total, where
+from salver.lower.arithmetic import add, apply, div, interpolate, mul, number, same_for_all, sub, total, where
 from salver.lower.converters import transformer
 from salver.lower.estimators.normal import inverse_normal
 from salver.lower.estimators.scalers import clipped
@@ -21,10 +22,8 @@ def bins(model: Any, x: Value, g: Graph) -> Value:
     for i, edges in enumerate(model.bin_edges_):
         inner = np.asarray(edges, dtype=np.float64)[1:-1]
         one = g.columns(x, [i])
-        if len(inner):
-            place = total(g, number(g, apply(g, "GreaterOrEqual", one, inner)))
-        else:
-            place = mul(g, one, 0.0)
+        reached = number(g, apply(g, "GreaterOrEqual", one, inner)) if len(inner) else same_for_all(g, x, [0.0])
+        place = total(g, reached)
         if model.encode != "ordinal":
             count = int(model.n_bins_[i])
             place = number(g, g.op("Equal", place, g.const(np.arange(count, dtype=np.float64)), width=count))
@@ -41,7 +40,7 @@ def bins_landmarks(model: Any, landmarks: Landmarks) -> None:
 @transformer("sklearn", "PolynomialFeatures", numbers=True)
 def polynomial(model: Any, x: Value, g: Graph) -> Value:
     """Each output is a product of columns, the bias one of none: gathered factor by factor, padded by a column of ones."""
-    ones = add(g, mul(g, g.columns(x, [0]), 0.0), 1.0)
+    ones = same_for_all(g, x, [1.0])
     padded = g.concat([x, ones])
     factors = [[i for i, power in enumerate(row) for _ in range(int(power))] for row in model.powers_]
     degree = max(1, max(len(row) for row in factors))
@@ -90,12 +89,9 @@ def _spline(model: Any, spline: Any, x: Value, g: Graph) -> Value:
 
 def _pieces(spline: Any, degree: int, extrapolation: str) -> tuple[Any, Any]:
     """Where each piece starts, and its coefficients (powers from the highest, pieces, functions)."""
-    from scipy.interpolate import PPoly
-
-    poly = PPoly.from_spline(spline)
-    inside = slice(degree, len(spline.t) - degree - 1)
-    starts = np.asarray(poly.x[inside], dtype=np.float64)
-    coefficients = np.asarray(poly.c[:, inside], dtype=np.float64)
+    starts = np.asarray(spline.t[degree : len(spline.t) - degree - 1], dtype=np.float64)
+    # Taylor's: at a knot scipy takes the derivatives of the piece to its right.
+    coefficients = np.stack([spline(starts, nu=k) / math.factorial(k) for k in reversed(range(degree + 1))])
     if extrapolation != "linear":
         return starts, coefficients
     ends = (float(spline.t[degree]), float(spline.t[-degree - 1]))

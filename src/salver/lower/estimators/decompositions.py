@@ -13,7 +13,6 @@ from salver.errors import LoweringError
 from salver.lower.arithmetic import (
     above,
     add,
-    affine,
     apply,
     column,
     div,
@@ -23,6 +22,7 @@ from salver.lower.arithmetic import (
     nearest,
     number,
     pair,
+    same_for_all,
     total,
     where,
 )
@@ -38,7 +38,7 @@ def _asked(part: Any, x: Value, g: Graph) -> Outputs:
     if type(part).__name__ != "_ConstantPredictor":
         return predict(part, x, g)
     constant = float(np.ravel(part.y_)[0])
-    made = affine(g, g.numbers(x), np.zeros((x.width, 1)), [constant])
+    made = same_for_all(g, x, [constant])
     return {"prediction": g.cast(g.flat(made), np.int64), "scores": g.flat(made), "probabilities": pair(g, made)}
 
 
@@ -143,12 +143,11 @@ def _calibrated(model: Any, x: Value, g: Graph) -> Value:
         positive = made[1]
         assert positive is not None
         return pair(g, positive)
-    zero = mul(g, g.columns(scores, [0]), 0.0)
+    zero = same_for_all(g, scores, [0.0])
     joined = g.concat([zero if part is None else part for part in made])
     sums = total(g, joined)
     empty = apply(g, "Equal", sums, 0.0)
-    shares = where(g, empty, np.full(classes, 1.0 / classes), div(g, joined, where(g, empty, 1.0, sums)))
-    return shares
+    return where(g, empty, np.full(classes, 1.0 / classes), div(g, joined, where(g, empty, 1.0, sums)))
 
 
 def _through(calibrator: Any, score: Value, g: Graph) -> Value:

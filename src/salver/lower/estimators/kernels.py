@@ -17,6 +17,7 @@ from salver.lower.arithmetic import (
     matmul,
     mul,
     number,
+    same_for_all,
     squared_distances,
     sub,
     summed,
@@ -171,7 +172,7 @@ def _covariance(g: Graph, kernel: Any, x: Value, points: Any) -> Value:
     if kind in ("ConstantKernel", "WhiteKernel"):
         # White noise is shared by no two rows, even equal ones.
         constant = kernel.constant_value if kind == "ConstantKernel" else 0.0
-        return affine(g, x, np.zeros((x.width, len(points))), np.full(len(points), constant))
+        return same_for_all(g, x, np.full(len(points), constant))
     if kind == "DotProduct":
         return add(g, matmul(g, x, points.T), kernel.sigma_0**2)
     if kind not in ("RBF", "Matern", "RationalQuadratic"):

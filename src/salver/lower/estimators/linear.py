@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from salver.errors import LoweringError
-from salver.lower.arithmetic import above, affine, apply, column, dense, div, interpolate, mul, pair
+from salver.lower.arithmetic import above, affine, apply, column, dense, div, expit, interpolate, mul, pair, same_for_all
 from salver.lower.converters import Outputs, predict, predictor
 from salver.lower.estimators.heads import labels, logistic, shares, softmax
 from salver.lower.graph import Graph, Value
@@ -72,7 +72,7 @@ def logistic_regression(model: Any, x: Value, g: Graph) -> Outputs:
     how = getattr(model, "multi_class", "auto")
     separate = how in ("ovr", "warn") or model.solver == "liblinear"
     if scores.width:
-        probabilities = shares(g, logistic(g, scores)) if separate else softmax(g, scores)
+        probabilities = shares(g, expit(g, scores)) if separate else softmax(g, scores)
     elif how == "multinomial":
         probabilities = logistic(g, mul(g, scores, 2.0))  # softmax of (-score, score)
     else:
@@ -94,8 +94,7 @@ def stochastic(model: Any, x: Value, g: Graph) -> Outputs:
     scores = raw(model, x, g)
     made = {"prediction": labels(g, scores), "scores": scores}
     if model.loss == "log_loss":
-        probabilities = logistic(g, scores)
-        made["probabilities"] = shares(g, probabilities) if scores.width else probabilities
+        made["probabilities"] = shares(g, expit(g, scores)) if scores.width else logistic(g, scores)
     elif model.loss == "modified_huber":
         made["probabilities"] = _clipped(g, scores)
     return made
@@ -139,7 +138,7 @@ def isotonic_landmarks(model: Any, landmarks: Landmarks) -> None:
 @predictor("sklearn", "DummyRegressor", numbers=True)
 def constant_number(model: Any, x: Value, g: Graph) -> Outputs:
     constants = np.atleast_2d(np.ravel(model.constant_))
-    made = affine(g, x, np.zeros((x.width, constants.shape[1])), constants)
+    made = same_for_all(g, x, constants)
     return {"prediction": made if model.n_outputs_ > 1 else g.flat(made)}
 
 
@@ -152,6 +151,6 @@ def constant_label(model: Any, x: Value, g: Graph) -> Outputs:
         prior = np.asarray(model.classes_ == model.constant, dtype=np.float64)
     elif model.strategy == "most_frequent":
         prior = (np.arange(len(prior)) == prior.argmax()).astype(np.float64)
-    probabilities = affine(g, x, np.zeros((x.width, len(prior))), prior)
+    probabilities = same_for_all(g, x, prior)
     label = g.op("ArgMax", probabilities, axis=1, keepdims=0)
     return {"prediction": label, "probabilities": probabilities}

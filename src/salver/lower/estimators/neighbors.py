@@ -107,7 +107,7 @@ def _metric(model: Any) -> tuple[str, float]:
     known = {"euclidean": ("minkowski", 2.0), "manhattan": ("minkowski", 1.0), "cityblock": ("minkowski", 1.0)}
     known |= {"l1": ("minkowski", 1.0), "l2": ("minkowski", 2.0), "minkowski": ("minkowski", p)}
     known |= {"chebyshev": ("chebyshev", p)}
-    if not isinstance(name, str) or name not in known or "w" in (model.effective_metric_params_ or {}):
+    if not isinstance(name, str) or name not in known or (model.effective_metric_params_ or {}).get("w") is not None:
         raise LoweringError(f"distances by metric {name!r}")
     return known[name]
 

@@ -68,6 +68,12 @@ def partial_landmarks(model: Any, landmarks: Landmarks) -> None:
         landmarks.add(i, [mean - spread, mean, mean + spread])
 
 
+@landmarks_of("sklearn", "NMF", "MiniBatchNMF", "LatentDirichletAllocation")
+def positive_landmarks(model: Any, landmarks: Landmarks) -> None:
+    for i in range(len(landmarks.values)):
+        landmarks.limit(i, 0.0, None)
+
+
 @transformer("sklearn", "FeatureAgglomeration", numbers=True)
 def agglomeration(model: Any, x: Value, g: Graph) -> Value:
     if model.pooling_func is not np.mean:

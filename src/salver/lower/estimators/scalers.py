@@ -190,8 +190,9 @@ def function_landmarks(model: Any, landmarks: Landmarks) -> None:
 @landmarks_of("sklearn", "PowerTransformer")
 def power_landmarks(model: Any, landmarks: Landmarks) -> None:
     for i in range(len(landmarks.values)):
-        landmarks.add(i, [-2.0, 0.0, 2.0])
-        landmarks.limit(i, 1e-300 if model.method == "box-cox" else None, None)
+        positive = model.method == "box-cox"
+        landmarks.add(i, [0.1, 1.0, 10.0] if positive else [-2.0, 0.0, 2.0])
+        landmarks.limit(i, 1e-300 if positive else None, None)
 
 
 def _around(landmarks: Landmarks, centres: Any, scales: Any) -> None:
