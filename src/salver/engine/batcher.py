@@ -53,15 +53,22 @@ class Batcher:
 
     def next(self) -> tuple[list[Request], int]:
         """The next batch (empty when nothing waits), and how many requests were dropped because nobody waits for them."""
+        batch: list[Request] = []
+        gone = 0
+        while self._waiting and not batch:
+            taken = self._take()
+            batch = [request for request in taken if not request.disconnected]
+            gone += len(taken) - len(batch)
+        return batch, gone
+
+    def _take(self) -> list[Request]:
         limits, waiting = self.limits, self._waiting
-        if self.rows <= limits.batch_rows and self.bytes <= limits.batch_bytes:
-            taken = list(waiting)
-            waiting.clear()
-            self.rows = self.bytes = 0
-        else:
-            taken = self._take_some()
-        batch = [request for request in taken if not request.disconnected]
-        return batch, len(taken) - len(batch)
+        if self.rows > limits.batch_rows or self.bytes > limits.batch_bytes:
+            return self._take_some()
+        taken = list(waiting)
+        waiting.clear()
+        self.rows = self.bytes = 0
+        return taken
 
     def _take_some(self) -> list[Request]:
         """As many requests, in order, as a batch's bounds allow; one at least."""
