@@ -6,6 +6,7 @@ import lightgbm
 import numpy as np
 import pandas as pd
 import xgboost
+from catboost import CatBoost, CatBoostClassifier, CatBoostRanker, CatBoostRegressor
 from lightgbm import LGBMClassifier, LGBMRanker, LGBMRegressor
 from xgboost import XGBClassifier, XGBRanker, XGBRegressor, XGBRFClassifier, XGBRFRegressor
 
@@ -98,7 +99,9 @@ def _binary_cases():
         "XGBClassifier categories one by one",
         lambda: _fit(XGBClassifier(enable_categorical=True, max_cat_to_onehot=50, **_FEW), _classes(3, _frame)),
     )
-    yield Case("XGBClassifier multilabel", lambda: _fit(XGBClassifier(**_FEW), (_table()[0], (_several()[1] > 0).astype(int))))
+    yield Case(
+        "XGBClassifier multilabel", lambda: _fit(XGBClassifier(**_FEW), (_table()[0], (_several()[1] > [0, 0, 2]).astype(int)))
+    )
     yield Case(
         "XGBClassifier early stopping",
         lambda: _stopped(
@@ -245,6 +248,74 @@ def _light_booster_cases():
     yield Case("lightgbm names", lambda: _lgb({}, _table(), feature_name=["a", "b", "c", "d", "e"]))
 
 
+_CAT = {"iterations": 12, "depth": 4, "thread_count": 1, "verbose": 0, "allow_writing_files": False}
+_TEXTS = "categories that the model knows by their hashes only"
+
+
+def _cat_frame():
+    frame, y = _frame()
+    return frame.assign(colour=frame["colour"].astype(object).fillna("none"), size=frame["size"].astype(str)), y
+
+
+def _cat_classifier_cases():
+    C = CatBoostClassifier
+    labels = {"binary": np.array(["no", "yes"]), "multiclass": np.array([7, 3, 5, 9]), "flags": np.array([False, True])}
+    for name, classes in labels.items():
+        yield Case(
+            f"CatBoostClassifier {name}",
+            lambda classes=classes: _fit(C(**_CAT), (_table()[0], classes[_classes(len(classes))[1]])),
+        )
+    yield Case("CatBoostClassifier missing", lambda: _fit(C(**_CAT), _classes(3, _holes)))
+    yield Case("CatBoostClassifier one against all", lambda: _fit(C(loss_function="MultiClassOneVsAll", **_CAT), _classes(4)))
+    yield Case(
+        "CatBoostClassifier multilabel",
+        lambda: _fit(C(loss_function="MultiLogloss", **_CAT), (_table()[0], (_several()[1] > [0, 0, 2]).astype(int))),
+    )
+    for policy in ("Depthwise", "Lossguide"):
+        yield Case(f"CatBoostClassifier {policy}", lambda policy=policy: _fit(C(grow_policy=policy, **_CAT), _classes(2)))
+        yield Case(
+            f"CatBoostClassifier {policy} multiclass", lambda policy=policy: _fit(C(grow_policy=policy, **_CAT), _classes(4))
+        )
+    yield Case("CatBoostClassifier weighted", lambda: _fit(C(**_CAT), _classes(2), sample_weight=_weights()))
+    yield Case(
+        "CatBoostClassifier early stopping",
+        lambda: _stopped(C(**{**_CAT, "iterations": 40}, learning_rate=1, od_wait=2), _classes(2)),
+    )
+    yield Case(
+        "CatBoostClassifier categories",
+        lambda: _fit(C(**_CAT), _classes(2, _cat_frame), cat_features=["colour", "size"]),
+        lowered=False,
+        note=_TEXTS,
+    )
+    yield Case(
+        "CatBoostClassifier one-hot",
+        lambda: _fit(C(one_hot_max_size=100, **_CAT), _classes(2, _cat_frame), cat_features=["colour", "size"]),
+        lowered=False,
+        note=_TEXTS,
+    )
+
+
+def _cat_number_cases():
+    R = CatBoostRegressor
+    for loss in ("RMSE", "MAE", "Quantile:alpha=0.8", "Huber:delta=1"):
+        yield Case(f"CatBoostRegressor {loss}", lambda loss=loss: _fit(R(loss_function=loss, **_CAT), _table()))
+    for loss in ("Poisson", "Tweedie:variance_power=1.5"):
+        yield Case(f"CatBoostRegressor {loss}", lambda loss=loss: _fit(R(loss_function=loss, **_CAT), _positive()))
+    for mode in ("Min", "Max"):
+        yield Case(f"CatBoostRegressor missing {mode}", lambda mode=mode: _fit(R(nan_mode=mode, **_CAT), _holes()))
+    yield Case("CatBoostRegressor multi-output", lambda: _fit(R(loss_function="MultiRMSE", **_CAT), _several()))
+    yield Case(
+        "CatBoostRegressor with uncertainty",
+        lambda: _fit(R(loss_function="RMSEWithUncertainty", **_CAT), _table()),
+        lowered=False,
+        note="predictions that are not the sum of trees",
+    )
+    yield Case("CatBoostRegressor Depthwise", lambda: _fit(R(grow_policy="Depthwise", **_CAT), _holes()))
+    yield Case("CatBoostRegressor one tree", lambda: _fit(R(**{**_CAT, "iterations": 1}), _table()))
+    yield Case("CatBoostRanker", lambda: _fit(CatBoostRanker(**_CAT), _classes(4), group_id=np.repeat(np.arange(30), 10)))
+    yield Case("CatBoost", lambda: _fit(CatBoost({"loss_function": "Logloss", **_CAT}), _classes(2)))
+
+
 CASES = [
     *_binary_cases(),
     *_number_cases(),
@@ -252,4 +323,6 @@ CASES = [
     *_light_classifier_cases(),
     *_light_number_cases(),
     *_light_booster_cases(),
+    *_cat_classifier_cases(),
+    *_cat_number_cases(),
 ]
