@@ -2,6 +2,7 @@
 
 from salver.lower.estimators import bases as bases
 from salver.lower.estimators import bayes as bayes
+from salver.lower.estimators import catboost as catboost
 from salver.lower.estimators import clusters as clusters
 from salver.lower.estimators import committees as committees
 from salver.lower.estimators import decompositions as decompositions
