@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
+import shlex
 import subprocess
 import sys
 from importlib.metadata import version
@@ -20,6 +21,8 @@ from salver.errors import ConfigError, ModelFileError
 from salver.log.segment import SegmentWriter
 from salver.server.run import Server
 from salver.types.reference import Reference, model_name
+
+_PASTED = 4000  # characters of a curl line's body
 
 
 def serve(given: argparse.Namespace) -> int:
@@ -93,6 +96,8 @@ def _described(lane: Lane) -> str:
     if proof is None:
         why = f"\n    not lowered: {lowering.reason}" if lowering.reason else ""
         return f"{head}\n    served by {manifest.framework.name} itself, {_us(lowering.original_row_us)} a row{why}"
+    if not proof.rows:
+        return f"{head}\n    a graph already, served by ONNX Runtime as it is: {_us(proof.row_us)} a row"
     by = "numpy" if manifest.runtime.kind == "linear" else "ONNX Runtime"
     return (
         f"{head}\n    served by {by}, proven on {proof.rows:,} rows: {proof.label_flips} labels differ, "
@@ -109,9 +114,14 @@ def _where(given: argparse.Namespace, log: SegmentWriter | None, lane: Lane, sev
     host = "localhost" if given.host in ("127.0.0.1", "0.0.0.0") else given.host
     url = f"http://{host}:{given.port}"
     route = f"/models/{lane.model.name}/predict" if several else "/predict"
-    body = json.dumps({"features": lane.model.artifact.golden.rows[0]}, separators=(",", ":")).replace("'", "'\\''")
+    body = json.dumps({"features": lane.model.artifact.golden.rows[0]}, separators=(",", ":"))
+    if len(body) > _PASTED:  # a whole image: nobody pastes that
+        example = lane.model.artifact.folder.parent / f"{lane.model.name}.example.json"
+        example.write_text(body)
+        body = f"@{example}"
+    quoted = shlex.quote(body)
     return (
         f"  listening on {url}   docs {url}/docs   metrics {url}/metrics\n"
         f"  predictions are {f'logged in {log.folder}' if log else 'not logged'}\n\n"
-        f"  curl -d '{body}' {host}:{given.port}{route}"
+        f"  curl -d {quoted} {host}:{given.port}{route}"
     )

@@ -13,7 +13,7 @@ from salver.errors import ModelFileError
 from salver.frameworks.base import Trained
 
 _PICKLES = (".pkl", ".pickle", ".joblib", ".cloudpickle", ".gz", ".bz2", ".xz", ".lzma", ".z")
-SUFFIXES = (*_PICKLES, ".skops", ".json", ".ubj", ".txt", ".lgb", ".cbm", ".onnx")
+SUFFIXES = (*_PICKLES, ".skops", ".json", ".ubj", ".txt", ".lgb", ".cbm")
 _LIBRARIES = {"sklearn": "scikit-learn", "xgboost": "xgboost", "lightgbm": "lightgbm", "catboost": "catboost"}
 
 
@@ -23,8 +23,6 @@ def read(path: Path) -> Trained:
         raise ModelFileError(f"no model file at {path}")
     suffix = path.suffix.lower()
     try:
-        if suffix == ".onnx":
-            return import_module("salver.frameworks.onnx").adapt(path)
         if suffix in (".json", ".ubj"):
             return import_module("salver.frameworks.xgboost").read(path)
         if suffix in (".txt", ".lgb"):
@@ -40,7 +38,7 @@ def read(path: Path) -> Trained:
             f"{path.name} needs {error.name}, which is not installed here; "
             f"install what the model was trained with: pip install {_package(error.name)}"
         ) from error
-    raise ModelFileError(f"{path.name}: unknown kind of model file; known are {', '.join(SUFFIXES)}")
+    raise ModelFileError(f"{path.name}: unknown kind of model file; known are {', '.join(SUFFIXES)} and .onnx")
 
 
 def adapt(model: Any) -> Trained:

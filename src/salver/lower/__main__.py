@@ -19,13 +19,22 @@ REFUSED = 3
 
 def main(arguments: list[str]) -> int:
     file, name, destination = arguments
-    warnings.simplefilter("ignore")  # the libraries' advice to trainers; what matters here is the proof
     try:
-        publish(Path(file), name, Path(destination))
+        with warnings.catch_warnings(record=True) as warned:
+            warnings.simplefilter("always")
+            publish(Path(file), name, Path(destination))
+        _pass_on(warned)
     except SalverError as error:
         sys.stdout.buffer.write(msgspec.json.encode({"code": error.code, "message": error.message}))
         return REFUSED
     return 0
+
+
+def _pass_on(warned: list[warnings.WarningMessage]) -> None:
+    """Say which library versions do not fit; the libraries' other advice is for trainers."""
+    told = {str(warning.message) for warning in warned if warning.category.__name__ == "InconsistentVersionWarning"}
+    for message in sorted(told)[:1]:
+        print(f"  warning: {message.partition('. This might')[0]}; the proof holds for the library installed here", file=sys.stderr)
 
 
 if __name__ == "__main__":

@@ -8,9 +8,13 @@ import time
 from pathlib import Path
 
 from salver.artifact.artifact import atomic_folder, describe_files, write_golden, write_manifest
-from salver.artifact.manifest import Manifest, RuntimeSpec
+from salver.artifact.manifest import Framework, Golden, Lowering, Manifest, RuntimeSpec
 from salver.frameworks.files import read
+from salver.lower import onnx_file
 from salver.lower.compile import lower
+from salver.types.signature import Signature
+
+_Parts = tuple[Signature, Framework, RuntimeSpec, Lowering, Golden]
 
 
 def publish(file: Path, name: str, destination: Path) -> None:
@@ -18,23 +22,33 @@ def publish(file: Path, name: str, destination: Path) -> None:
 
     Raises ModelFileError when the file is no model that can be read here.
     """
-    trained = read(file)
     with atomic_folder(destination) as folder:
-        # Reading a pickle by its suffix: the copy keeps the name that says how it is read.
-        original = RuntimeSpec("native", f"model/{file.name}", "columns")
-        lowered = lower(trained, folder, original)
-        if lowered.spec == original:
-            (folder / "model").mkdir()
-            shutil.copyfile(file, folder / original.file)
-        write_golden(folder, lowered.golden)
+        signature, framework, spec, lowering, golden = (_graph if file.suffix.lower() == ".onnx" else _trained)(file, folder)
+        write_golden(folder, golden)
         manifest = Manifest(
             name=name,
-            signature=trained.signature,
-            framework=trained.framework,
-            runtime=lowered.spec,
-            lowering=lowered.lowering,
+            signature=signature,
+            framework=framework,
+            runtime=spec,
+            lowering=lowering,
             files=describe_files(folder),
             created=time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
             python=platform.python_version(),
         )
         write_manifest(folder, manifest)
+
+
+def _graph(file: Path, folder: Path) -> _Parts:
+    graph = onnx_file.Graph(file, folder)
+    return graph.signature, graph.framework, graph.spec, graph.lowering, graph.golden
+
+
+def _trained(file: Path, folder: Path) -> _Parts:
+    trained = read(file)
+    # How a file is read shows in its suffix, so the copy keeps its name.
+    original = RuntimeSpec("native", f"model/{file.name}", "columns")
+    lowered = lower(trained, folder, original)
+    if lowered.spec == original:
+        (folder / "model").mkdir()
+        shutil.copyfile(file, folder / original.file)
+    return trained.signature, trained.framework, lowered.spec, lowered.lowering, lowered.golden

@@ -383,13 +383,19 @@ def _fits(column: Column, shape: tuple[int, ...]) -> bool:
     return len(shape) == len(column.shape) and all(want in (-1, got) for want, got in zip(column.shape, shape, strict=True))
 
 
+def _numbers(column: Column, values: NDArray[Any]) -> NDArray[Any]:
+    """A tensor with nulls or spelled numbers in it, value by value. Raises _Refused."""
+    check = _number_check(Column(column.name, "float64", (), column.nullable, column.infinite))
+    return np.array([check(value) for value in values.ravel().tolist()]).reshape(values.shape)
+
+
 def _array(column: Column, values: list[Any]) -> NDArray[Any]:
     if column.is_number:
         if not column.shape:
             return np.array(values, dtype=np.float64 if column.dtype == "float32" else column.dtype)
         made = np.array(values)
         if made.dtype.kind not in "fiub" and made.size:
-            raise _Refused("wrong_type", _expected(column))
+            made = _numbers(column, np.array(values, dtype=object))
         return made.astype(column.dtype)
     if column.shape:
         return np.array(values, dtype=object)
