@@ -21,6 +21,7 @@ from salver.server import v2
 from salver.server.asking import ClientGone, ask, server_timing
 from salver.server.body import LARGE_BYTES, read_body
 from salver.server.hot import HotRoutes
+from salver.server.metrics import Metrics
 from salver.server.problems import MEDIA_TYPE, headers_of, problem, status_of, unexpected
 from salver.types.reference import Reference
 
@@ -38,6 +39,7 @@ def make_app(engine: Engine, routes: HotRoutes, log: SegmentWriter | None) -> St
             Route("/models/{ref}/predict", face.predict, methods=["POST"]),
             Route("/health/live", face.live),
             Route("/health/ready", face.ready),
+            Route("/metrics", Metrics(engine, log).scrape),
             *v2.V2Face(engine).routes(),
         ],
         exception_handlers={

@@ -1,0 +1,167 @@
+"""GET /metrics: what the engine counted, in Prometheus' text format. Everything is read at the scrape, nothing is kept here."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from itertools import accumulate
+from typing import TYPE_CHECKING, Literal, NamedTuple
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from salver.engine.engine import Engine
+from salver.engine.lane import Lane
+from salver.engine.stats import Histogram
+from salver.log.segment import SegmentWriter
+
+if TYPE_CHECKING:
+    from prometheus_client import CollectorRegistry
+    from prometheus_client.core import Metric as Family
+
+Samples = Iterable[tuple[tuple[str, ...], float | Histogram]]
+"""Values by the labels they carry."""
+
+Read = Callable[[Engine, SegmentWriter | None], Samples]
+MODEL = ("model", "version")
+
+
+class Metric(NamedTuple):
+    """One metric: what it is called, what it says, and where its samples are read."""
+
+    name: str
+    kind: Literal["histogram", "counter", "gauge"]
+    help: str
+    labels: tuple[str, ...]
+    read: Read
+
+
+def _of_lanes(read: Callable[[Lane], float | Histogram]) -> Read:
+    """One sample for each version of each model."""
+    return lambda engine, log: [(_labels(lane), read(lane)) for lane in _lanes(engine)]
+
+
+def _of_log(read: Callable[[SegmentWriter], float]) -> Read:
+    """One sample where there is a log."""
+    return lambda engine, log: [] if log is None else [((), read(log))]
+
+
+def _errors(engine: Engine, log: SegmentWriter | None) -> Samples:
+    # A copy, since bodies are decoded in threads too.
+    return [((*_labels(lane), code), count) for lane in _lanes(engine) for code, count in list(lane.stats.errors.items())]
+
+
+def _ready(engine: Engine, log: SegmentWriter | None) -> Samples:
+    return [((name,), float(state == "ready")) for name, state in engine.states.items()]
+
+
+def _info(engine: Engine, log: SegmentWriter | None) -> Samples:
+    manifests = [(lane, lane.model.manifest) for lane in _lanes(engine)]
+    return [((*_labels(lane), made.framework.name, made.runtime.kind), 1.0) for lane, made in manifests]
+
+
+def _lanes(engine: Engine) -> list[Lane]:
+    return [lane for versions in engine.lanes.values() for lane in versions.values()]
+
+
+def _labels(lane: Lane) -> tuple[str, str]:
+    return lane.model.name, str(lane.model.version)
+
+
+METRICS = (
+    Metric(
+        "salver_request_duration_seconds",
+        "histogram",
+        "Time from a request's arrival to its answer.",
+        MODEL,
+        _of_lanes(lambda lane: lane.stats.latency_s),
+    ),
+    Metric(
+        "salver_queue_duration_seconds",
+        "histogram",
+        "Time a batch waited, from the arrival of its first request to its start.",
+        MODEL,
+        _of_lanes(lambda lane: lane.stats.queue_s),
+    ),
+    Metric(
+        "salver_predict_duration_seconds",
+        "histogram",
+        "Time the model took for a batch.",
+        MODEL,
+        _of_lanes(lambda lane: lane.stats.predict_s),
+    ),
+    Metric("salver_batch_rows", "histogram", "Rows in a batch.", MODEL, _of_lanes(lambda lane: lane.stats.batch_rows)),
+    Metric("salver_predictions_total", "counter", "Rows answered.", MODEL, _of_lanes(lambda lane: lane.stats.rows)),
+    Metric("salver_errors_total", "counter", "Requests answered with an error, by its code.", (*MODEL, "code"), _errors),
+    Metric(
+        "salver_requests_abandoned_total",
+        "counter",
+        "Requests whose client left before their turn; their rows were not predicted.",
+        MODEL,
+        _of_lanes(lambda lane: lane.stats.gone),
+    ),
+    Metric("salver_queue_rows", "gauge", "Rows that wait right now.", MODEL, _of_lanes(lambda lane: lane.batcher.rows)),
+    Metric(
+        "salver_model_ready",
+        "gauge",
+        "1 when the model takes requests, 0 while it loads or when it failed.",
+        ("model",),
+        _ready,
+    ),
+    Metric(
+        "salver_model_info", "gauge", "1, with what serves the model in its labels.", (*MODEL, "framework", "runtime"), _info
+    ),
+    Metric(
+        "salver_log_bytes_total", "counter", "Bytes written to the prediction log.", (), _of_log(lambda log: log.bytes_written)
+    ),
+    Metric(
+        "salver_log_failures_total",
+        "counter",
+        "Writes to the prediction log that failed.",
+        (),
+        _of_log(lambda log: log.failures),
+    ),
+)
+"""Every metric of ours. docs/metrics.md has the same table; a test compares them."""
+
+
+class Metrics:
+    """Answers scrapes of one server, from a registry of its own."""
+
+    def __init__(self, engine: Engine, log: SegmentWriter | None) -> None:
+        self._engine = engine
+        self._log = log
+        self._registry: CollectorRegistry | None = None
+
+    async def scrape(self, http: Request) -> Response:
+        from prometheus_client import CollectorRegistry, ProcessCollector
+        from prometheus_client.exposition import choose_encoder
+
+        if self._registry is None:
+            self._registry = CollectorRegistry()
+            ProcessCollector(registry=self._registry)
+            self._registry.register(self)
+        encode, media_type = choose_encoder(http.headers.get("accept", ""))
+        return Response(encode(self._registry), headers={"content-type": media_type})
+
+    def collect(self) -> Iterable[Family]:
+        """One family for each metric, as prometheus_client asks for them."""
+        return [_family(metric, metric.read(self._engine, self._log)) for metric in METRICS]
+
+
+def _family(metric: Metric, samples: Samples) -> Family:
+    from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
+
+    if metric.kind != "histogram":
+        plain = (CounterMetricFamily if metric.kind == "counter" else GaugeMetricFamily)(
+            metric.name, metric.help, labels=metric.labels
+        )
+        for labels, value in samples:
+            assert not isinstance(value, Histogram)
+            plain.add_metric(labels, value)
+        return plain
+    family = HistogramMetricFamily(metric.name, metric.help, labels=metric.labels)
+    for labels, value in samples:
+        assert isinstance(value, Histogram)
+        bounds = [*(str(float(bound)) for bound in value.bounds), "+Inf"]
+        family.add_metric(labels, list(zip(bounds, accumulate(value.counts), strict=True)), value.sum)
+    return family
