@@ -213,7 +213,7 @@ def refused(response: httpx.Response) -> str:
         ("JSON", b""),
         ("JSON", b"{" + SECRET.encode()),
         ("JSON", b"\xff\xfe"),
-        ("JSON", b'{"inputs":[{"data":' + b"[" * 100_000),
+        ("nested", b'{"inputs":[{"data":' + b"[" * 100_000),
         ("object", [SECRET]),
         ("inputs", {}),
         ("inputs", {"inputs": []}),

@@ -6,7 +6,6 @@ name. A model of tensors is asked by its own inputs, in their own datatypes.
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 import msgspec
@@ -16,8 +15,8 @@ from numpy.typing import NDArray
 
 from salver.engine.lane import Batch, Lane
 from salver.errors import InputError, SalverError
+from salver.server import reading
 from salver.server.problems import status_of
-from salver.server.reading import loads, misfit
 from salver.server.tensors import datatype_of, read, write
 from salver.types.signature import Column, Columns, Output, rows_of
 
@@ -104,7 +103,7 @@ class Codec:
     def question(self, body: bytes) -> Question:
         """Decode and check a body. Raises InputError, which says what is wrong and never repeats what was sent."""
         try:
-            asked = _decode(body)
+            asked = reading.read(_decoder, body)
             columns = self._checker.check_columns(self._by_column(asked.inputs))
             return Question(columns, rows_of(columns), self._named_outputs(asked.outputs), asked.id)
         except InputError as error:
@@ -198,26 +197,8 @@ def error_status(error: SalverError) -> int:
     return 400 if isinstance(error, InputError) else status_of(error)
 
 
-_decode_strict = msgspec.json.Decoder(_Infer).decode
+_decoder = msgspec.json.Decoder(_Infer)
 _encode = msgspec.json.Encoder().encode
-
-
-def _decode(body: bytes) -> _Infer:
-    try:
-        return _decode_strict(body)
-    except msgspec.ValidationError as error:
-        raise misfit(error) from error
-    except (msgspec.DecodeError, RecursionError):
-        pass
-    try:
-        # As Python's own encoder writes it: bare NaN and Infinity are no JSON, but the common clients send them.
-        return msgspec.convert(loads(body), _Infer)
-    except msgspec.ValidationError as error:
-        raise misfit(error) from error
-    except json.JSONDecodeError as error:
-        raise InputError(f"failed to parse the request JSON: {error.msg} at byte {error.pos}", code="invalid_json") from error
-    except (UnicodeDecodeError, RecursionError, ValueError) as error:
-        raise InputError("failed to parse the request JSON: not JSON in UTF-8", code="invalid_json") from error
 
 
 def _read(tensor: _Input, name: str) -> NDArray[Any]:

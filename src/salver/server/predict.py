@@ -5,7 +5,6 @@ Both the hot path and the plain one call this, so that they can't differ.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from typing import Any
 
@@ -14,7 +13,7 @@ from msgspec import UNSET, UnsetType
 
 from salver.engine.lane import Batch, Lane
 from salver.errors import InputError
-from salver.server.reading import loads, misfit
+from salver.server import reading
 from salver.types.rows import Row
 
 KEY_CHARACTERS = 256
@@ -58,7 +57,7 @@ Question = tuple[list[Row], Form, list[str | None] | None]
 """A decoded and checked request: rows, the form of the answer, the callers' keys."""
 
 _PLAIN = Form(single=True, probabilities=False)
-_decode_any = msgspec.json.Decoder(_Any).decode
+_any_decoder = msgspec.json.Decoder(_Any)
 _encode = msgspec.json.Encoder().encode
 
 
@@ -113,7 +112,7 @@ class Codec:
         return {name: outputs[name][row] for name in self._main}
 
     def _any_question(self, body: bytes) -> Question:
-        read = _decode(body)
+        read = reading.read(_any_decoder, body)
         check = self._checker.check
         if not isinstance(read.features, UnsetType):
             if not isinstance(read.instances, UnsetType) or read.keys is not None:
@@ -142,26 +141,3 @@ def _plain_decoder(width: int) -> Callable[[bytes], Any]:
     row = tuple[(float,) * width] if width <= _TUPLE_WIDTH else list[float]
     plain = msgspec.defstruct("Plain", [("features", row)], forbid_unknown_fields=True, gc=False)
     return msgspec.json.Decoder(plain).decode
-
-
-def _decode(body: bytes) -> _Any:
-    try:
-        return _decode_any(body)
-    except msgspec.ValidationError as error:
-        raise misfit(error) from error
-    except msgspec.DecodeError:
-        return _decode_lenient(body)
-    except RecursionError:
-        raise InputError("the body is nested too deeply", code="invalid_json") from None
-
-
-def _decode_lenient(body: bytes) -> _Any:
-    """As Python's own encoder writes it: bare NaN and Infinity are no JSON, but many clients send them."""
-    try:
-        return msgspec.convert(loads(body), _Any)
-    except msgspec.ValidationError as error:
-        raise misfit(error) from error
-    except json.JSONDecodeError as error:
-        raise InputError(f"the body is not JSON: {error.msg} at byte {error.pos}", code="invalid_json") from error
-    except (UnicodeDecodeError, RecursionError, ValueError) as error:
-        raise InputError("the body is not JSON in UTF-8", code="invalid_json") from error

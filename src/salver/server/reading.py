@@ -3,16 +3,37 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 
 from salver.errors import InputError
 
+_Read = TypeVar("_Read")
 _REPEATING = {
     "Object contains unknown field": "a member is not known",
     "Invalid enum value": "a value is not one of those known",
 }
+
+
+def read(decoder: msgspec.json.Decoder[_Read], body: bytes) -> _Read:
+    """A body as the decoder's type. Raises InputError, which says what is wrong and never repeats what was sent."""
+    try:
+        return decoder.decode(body)
+    except msgspec.ValidationError as error:
+        raise misfit(error) from error
+    except msgspec.DecodeError:
+        pass  # or JSON as Python writes it
+    except RecursionError:
+        raise InputError("the body is nested too deeply", code="invalid_json") from None
+    try:
+        return msgspec.convert(loads(body), decoder.type)
+    except msgspec.ValidationError as error:
+        raise misfit(error) from error
+    except json.JSONDecodeError as error:
+        raise InputError(f"the body is not JSON: {error.msg} at byte {error.pos}", code="invalid_json") from error
+    except (RecursionError, ValueError) as error:
+        raise InputError("the body is not JSON in UTF-8", code="invalid_json") from error
 
 
 def loads(body: bytes) -> Any:
