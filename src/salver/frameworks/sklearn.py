@@ -7,8 +7,9 @@ where the model answers it.
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
+from importlib import import_module
 from typing import Any, cast
 
 import numpy as np
@@ -30,15 +31,13 @@ class SklearnModel:
     """A fitted estimator or Pipeline."""
 
     def __init__(self, model: Any) -> None:
-        from sklearn import __version__
-
         self.model = model
         walk = _walked(model)
         names = _names(model)
         columns = names or ["text" if _takes_documents(model) else f"x{i}" for i in range(len(walk.uses))]
         self._feed = Feed(columns, walk.uses, frame=bool(names), document=_takes_documents(model))
         self.signature = _Questions(model, self._feed).signature()
-        self.framework = Framework("scikit-learn", __version__, described(model))
+        self.framework = Framework("scikit-learn", import_module("sklearn").__version__, described(model))
         self.tolerance = 1e-5 if walk.single else 1e-9
 
     def predict(self, columns: Columns) -> Columns:
@@ -60,7 +59,7 @@ class SklearnModel:
 
 
 @contextmanager
-def _unwarned() -> Iterator[None]:
+def _unwarned() -> Generator[None]:
     """Without warnings: they are meant for whoever trains the model, not for a row that it answers."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -103,11 +102,9 @@ class Feed:
         values = [self._values(i, columns[column.name]) for i, column in enumerate(self.columns)]
         if not self.frame:
             return np.stack([array.astype(object) for array in values], axis=1)
-        import pandas
-
+        pandas: Any = import_module("pandas")
         series = {
-            column.name: pandas.Series(array, dtype=array.dtype)
-            for column, array in zip(self.columns, values, strict=True)
+            column.name: pandas.Series(array, dtype=array.dtype) for column, array in zip(self.columns, values, strict=True)
         }
         return pandas.DataFrame(series)
 
@@ -157,8 +154,9 @@ class _Questions:
 
     def _accepts(self, changed: dict[int, Any]) -> bool:
         try:
-            for call in _all_asked(self._model):
-                self._ask(call, changed)
+            with _unwarned():
+                for call in _all_asked(self._model):
+                    call(self._feed(self._row(changed)))
         except Exception as error:  # whatever a model raises on a row is its way of refusing it
             self._refusal = f"{type(error).__name__}: {str(error)[:200]}"
             return False
@@ -183,8 +181,7 @@ class _Questions:
         infinite = self._which(numbers, lambda _: np.inf) & self._which(numbers, lambda _: -np.inf)
         unseen = self._which(coded, _strange)
         return [
-            Column(c.name, c.dtype, (), i in nullable, i in infinite, c.categories, i in unseen)
-            for i, c in enumerate(columns)
+            Column(c.name, c.dtype, (), i in nullable, i in infinite, c.categories, i in unseen) for i, c in enumerate(columns)
         ]
 
     def _nullable(self, every: list[int], coded: list[int]) -> set[int]:
@@ -208,14 +205,14 @@ class _Questions:
         return task, (Output("prediction", "string" if answer.dtype.kind in "OUS" else "float64", shape),)
 
     def _classification(self, shape: tuple[int, ...]) -> tuple[Output, ...]:
-        classes = getattr(self._model, "classes_", None)
+        classes: Any = getattr(self._model, "classes_", None)
         if classes is None:
             raise ModelFileError(f"{described(self._model)} has no classes_: is it fitted?")
         if shape:
-            per_label = [_labels(c) for c in classes] if isinstance(classes, list) else [(0, 1)] * shape[0]
+            per_label = [_labels(c) for c in classes] if type(classes) is list else [(0, 1)] * shape[0]
             return (Output("prediction", "int64", shape, tuple(per_label)),)
         # One label of a table of them: multi-output estimators of width one keep their classes in a list.
-        known = _labels(classes[0] if isinstance(classes, list) else classes)
+        known = _labels(classes[0] if type(classes) is list else classes)
         prediction = Output("prediction", "int64", classes=known)
         if hasattr(self._model, "predict_proba"):
             return prediction, Output("probabilities", "float64", (len(known),))
@@ -229,15 +226,14 @@ class _Questions:
 
 def task_of(model: Any) -> Task:
     """What kind of question the estimator answers."""
-    from sklearn.base import is_classifier, is_outlier_detector, is_regressor
-
+    base: Any = import_module("sklearn.base")
     if not hasattr(model, "predict"):
         return "transform"
-    if is_classifier(model):
+    if base.is_classifier(model):
         return "classification"
-    if is_outlier_detector(model):
+    if base.is_outlier_detector(model):
         return "outlier"
-    return "regression" if is_regressor(model) or not _is_clusterer(model) else "clustering"
+    return "regression" if base.is_regressor(model) or not _is_clusterer(model) else "clustering"
 
 
 def _is_clusterer(model: Any) -> bool:
@@ -302,9 +298,7 @@ def _width(model: Any) -> int:
     if width is None and hasattr(model, "shape_fit_"):  # support vectors with a kernel of its own code
         width = model.shape_fit_[1]
     if width is None:
-        raise ModelFileError(
-            f"{described(model)} does not say how many columns it takes (n_features_in_): is it fitted?"
-        )
+        raise ModelFileError(f"{described(model)} does not say how many columns it takes (n_features_in_): is it fitted?")
     return int(width)
 
 

@@ -147,8 +147,9 @@ def _is_fitted_inside(model: Any) -> bool:
 
 
 def _holds_float32(model: Any) -> bool:
-    fitted = [value for name, value in vars(model).items() if name.endswith("_") and not name.startswith("_")]
-    arrays = [a for value in fitted for a in (value if isinstance(value, list) else [value])]
+    attributes: dict[str, Any] = vars(model)
+    fitted = [value for name, value in attributes.items() if name.endswith("_") and not name.startswith("_")]
+    arrays: list[Any] = [a for value in fitted for a in (value if type(value) is list else [value])]
     return any(isinstance(a, np.ndarray) and a.dtype == np.float32 for a in arrays)
 
 
@@ -191,7 +192,7 @@ def selected(model: Any, spec: Any) -> list[int]:
     width = model.n_features_in_
     if isinstance(spec, str):
         return [names.index(spec)]
-    if isinstance(spec, slice):
+    if type(spec) is slice:
         if isinstance(spec.start, str) or isinstance(spec.stop, str):
             start = names.index(spec.start) if spec.start is not None else 0
             stop = names.index(spec.stop) + 1 if spec.stop is not None else width  # a slice of names includes its end

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from salver.types.rows import FLOAT32_MAX
+from salver.types.checks import FLOAT32_MAX
 from salver.types.signature import Column, Columns, Signature
 
 ROWS = 10_000
@@ -146,8 +146,10 @@ def _numbers(pool: NDArray[np.float64], count: int, rng: np.random.Generator) ->
     span = (high - low) or max(1.0, abs(low))
     made = rng.uniform(low - 0.2 * span, high + 0.2 * span, count)
     at = rng.random(count) < 0.5
-    made[at] = _neighbours(pool, rng)[: int(at.sum())] if len(pool) * 6 >= at.sum() else rng.choice(
-        _neighbours(pool, rng), int(at.sum())
+    made[at] = (
+        _neighbours(pool, rng)[: int(at.sum())]
+        if len(pool) * 6 >= at.sum()
+        else rng.choice(_neighbours(pool, rng), int(at.sum()))
     )
     return made
 

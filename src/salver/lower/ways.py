@@ -35,4 +35,11 @@ def graph(trained: Trained, folder: Path) -> RuntimeSpec:
     return RuntimeSpec("onnx", "graph.onnx", "matrix")
 
 
-WAYS: dict[str, Way] = {"linear": linear, "graph": graph}
+def skl2onnx(trained: Trained, folder: Path) -> RuntimeSpec:
+    """Somebody else's converters, for what ours refuse."""
+    from salver.lower.skl2onnx import convert
+
+    return convert(trained, folder)
+
+
+WAYS: dict[str, Way] = {"linear": linear, "graph": graph, "skl2onnx": skl2onnx}

@@ -89,12 +89,7 @@ _NEIGHBORS = [
     Case("NearestCentroid binary", lambda: fit(NearestCentroid(), two_words())),
     Case("NearestCentroid priors", lambda: fit(NearestCentroid(priors=(0.1, 0.2, 0.3, 0.4)), several())),
     Case("NearestCentroid manhattan", lambda: fit(NearestCentroid(metric="manhattan"), several())),
-    Case(
-        "LocalOutlierFactor",
-        lambda: fit(LocalOutlierFactor(novelty=True), binary()),
-        lowered=False,
-        note="no lowering yet",
-    ),
+    Case("LocalOutlierFactor", lambda: fit(LocalOutlierFactor(novelty=True), binary())),
 ]
 
 _NETWORKS = [
@@ -151,12 +146,7 @@ _CLUSTERS = [
         Case(f"GaussianMixture {kind}", lambda kind=kind: fit(GaussianMixture(3, covariance_type=kind, **_SEED), several()))
         for kind in ("full", "tied", "diag", "spherical")
     ),
-    Case(
-        "BayesianGaussianMixture",
-        lambda: fit(BayesianGaussianMixture(n_components=2, max_iter=500, **_SEED), iris()),
-        lowered=False,
-        note="no lowering yet",
-    ),
+    Case("BayesianGaussianMixture", lambda: fit(BayesianGaussianMixture(n_components=2, max_iter=500, **_SEED), iris())),
     Case("EllipticEnvelope", lambda: fit(EllipticEnvelope(**_SEED), several())),
     Case("PLSRegression", lambda: fit(PLSRegression(2), numbers())),
     Case("PLSRegression two targets", lambda: fit(PLSRegression(2), numbers(targets=2))),

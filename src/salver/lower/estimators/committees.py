@@ -60,7 +60,8 @@ def bagging(model: Any, x: Value, g: Graph) -> Outputs:
     for part, features in zip(model.estimators_, model.estimators_features_, strict=True):
         outputs = predict(part, g.columns(x, np.asarray(features).tolist()), g)
         # A part that met only some of the classes knows them by their numbers.
-        places = np.eye(classes)[np.asarray(part.classes_, dtype=int)]
+        known: list[int] = np.asarray(part.classes_, dtype=int).tolist()
+        places = np.eye(classes)[known]
         made = _probabilities(outputs) if hasattr(part, "predict_proba") else None
         voted = one_hot(g, outputs["prediction"], len(part.classes_)) if made is None else made
         parts.append(voted if len(places) == classes else matmul(g, voted, places))

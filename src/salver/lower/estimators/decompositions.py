@@ -43,9 +43,7 @@ def _asked(part: Any, x: Value, g: Graph) -> Outputs:
 
 
 def _threshold(part: Any) -> float:
-    from sklearn.base import is_classifier
-
-    return 0.0 if hasattr(part, "decision_function") and is_classifier(part) else 0.5
+    return 0.0 if hasattr(part, "decision_function") and hasattr(part, "classes_") else 0.5
 
 
 @predictor("sklearn", "OneVsRestClassifier")
@@ -136,9 +134,10 @@ def _calibrated(model: Any, x: Value, g: Graph) -> Value:
     if model.method == "temperature":
         return _tempered(model, scores, method, g)
     made: list[Value | None] = [None] * classes
-    places = np.searchsorted(model.classes, inner.classes_)
+    known: list[Any] = np.asarray(model.classes).tolist()
+    places = [known.index(label) for label in np.asarray(inner.classes_).tolist()]
     for k, (place, calibrator) in enumerate(zip(places, model.calibrators, strict=False)):
-        made[int(place) + (classes == 2)] = _through(calibrator, g.columns(scores, [k]), g)
+        made[place + (classes == 2)] = _through(calibrator, g.columns(scores, [k]), g)
     if classes == 2:
         positive = made[1]
         assert positive is not None

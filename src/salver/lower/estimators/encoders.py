@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Sequence
+from importlib import import_module
 from typing import Any
 
 import numpy as np
@@ -80,8 +81,7 @@ def _row(model: Any, i: int, value: Any) -> Any:
     objects = any(np.asarray(known).dtype.kind in "OUS" for known in model.categories_)
     if names is None:
         return np.array([row], dtype=object if objects else np.float64)
-    import pandas
-
+    pandas: Any = import_module("pandas")
     kinds = [object if np.asarray(known).dtype.kind in "OUS" else np.float64 for known in model.categories_]
     return pandas.DataFrame({name: pandas.Series([v], dtype=kind) for name, v, kind in zip(names, row, kinds, strict=True)})
 

@@ -21,11 +21,12 @@ _WIDEST = 64  # columns up to which distances are added up one by one
 @predictor("sklearn", "KNeighborsClassifier", numbers=True)
 def neighbors_classifier(model: Any, x: Value, g: Graph) -> Outputs:
     index, distance = _neighbors(model, x, g)
-    tables = model.classes_ if isinstance(model.classes_, list) else [model.classes_]
+    many = type(model.classes_) is list
+    tables: list[Any] = model.classes_ if many else [model.classes_]
     targets = np.asarray(model._y).reshape(len(model._y), -1)
     shares = [_shares(model, targets[:, k], len(known), index, distance, g) for k, known in enumerate(tables)]
     labels = [g.op("ArgMax", share, axis=1, keepdims=1, width=1) for share in shares]
-    if isinstance(model.classes_, list):
+    if many:
         return {"prediction": g.concat(labels)}
     return {"prediction": g.flat(labels[0]), "probabilities": shares[0]}
 
@@ -103,11 +104,12 @@ def _added_up(g: Graph, x: Value, points: Any, metric: str, p: float) -> Value:
 
 
 def _metric(model: Any) -> tuple[str, float]:
-    name, p = model.effective_metric_, float((model.effective_metric_params_ or {}).get("p", model.p))
+    parameters: dict[str, Any] = model.effective_metric_params_ or {}
+    name, p = model.effective_metric_, float(parameters.get("p", model.p))
     known = {"euclidean": ("minkowski", 2.0), "manhattan": ("minkowski", 1.0), "cityblock": ("minkowski", 1.0)}
     known |= {"l1": ("minkowski", 1.0), "l2": ("minkowski", 2.0), "minkowski": ("minkowski", p)}
     known |= {"chebyshev": ("chebyshev", p)}
-    if not isinstance(name, str) or name not in known or (model.effective_metric_params_ or {}).get("w") is not None:
+    if not isinstance(name, str) or name not in known or parameters.get("w") is not None:
         raise LoweringError(f"distances by metric {name!r}")
     return known[name]
 

@@ -53,6 +53,11 @@ def predicting_pipeline(model: Any, x: Value, g: Graph) -> Outputs:
     return predict(model.steps[-1][1], _steps(model.steps[:-1], x, g), g)
 
 
+def _weighted(model: Any, name: str, made: Value, g: Graph) -> Value:
+    weights: dict[str, float] = model.transformer_weights or {}
+    return mul(g, g.numbers(made), weights[name]) if name in weights else made
+
+
 @transformer("sklearn", "FeatureUnion")
 def union(model: Any, x: Value, g: Graph) -> Value:
     parts: list[Value] = []
@@ -60,8 +65,7 @@ def union(model: Any, x: Value, g: Graph) -> Value:
         if _is_dropped(part):
             continue
         made = x if is_absent(part) else transform(part, x, g)
-        weight = (model.transformer_weights or {}).get(name, 1.0)
-        parts.append(made if weight == 1.0 else mul(g, g.numbers(made), weight))
+        parts.append(_weighted(model, name, made, g))
     return g.concat(parts)
 
 
@@ -74,8 +78,7 @@ def by_columns(model: Any, x: Value, g: Graph) -> Value:
             continue
         made = g.columns(x, columns)
         made = made if is_absent(part) else transform(part, made, g)
-        weight = (model.transformer_weights or {}).get(name, 1.0)
-        parts.append(made if weight == 1.0 else mul(g, g.numbers(made), weight))
+        parts.append(_weighted(model, name, made, g))
     if not parts:
         raise LoweringError("it drops all columns")
     return g.concat(parts)

@@ -38,8 +38,9 @@ def independent(model: Any, x: Value, g: Graph) -> Value:
 
 @transformer("sklearn", "FactorAnalysis", numbers=True)
 def factors(model: Any, x: Value, g: Graph) -> Value:
-    weighted = model.components_ / model.noise_variance_
-    covariance = np.linalg.inv(np.eye(len(model.components_)) + weighted @ model.components_.T)
+    axes = dense(model.components_)
+    weighted = axes / model.noise_variance_
+    covariance = np.linalg.inv(np.eye(len(axes)) + weighted @ axes.T)
     return matmul(g, matmul(g, sub(g, x, model.mean_), weighted.T), covariance)
 
 
