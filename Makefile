@@ -27,7 +27,7 @@ test: $(VENV)/.dev  ## run the tests
 check: $(VENV)/.dev  ## style, types, layers, documentation
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/pyright
+	$(BIN)/pyright --pythonpath $(BIN)/python
 	$(BIN)/python -m pytest tests/test_architecture.py tests/test_docs.py
 
 bench: .bench/.made  ## measure beside nginx, Flask and FastAPI (needs wrk and nginx; WRITE=1 fills the tables in the docs)
