@@ -10,7 +10,8 @@ import hashlib
 import os
 import secrets
 import shutil
-from collections.abc import Iterator
+import stat
+from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 from typing import TypeVar
@@ -23,6 +24,12 @@ from salver.errors import ArtifactError
 _MANIFEST_LIMIT_BYTES = 16 * 2**20
 _CHUNK_BYTES = 2**20
 _Parsed = TypeVar("_Parsed")
+
+
+class _Format(msgspec.Struct):
+    """What is read of a manifest before anything else: another format may say what this one does not know."""
+
+    format: int
 
 
 class Artifact:
@@ -39,9 +46,10 @@ class Artifact:
 
 def open_artifact(folder: Path) -> Artifact:
     """Open the artifact in `folder`. Raises ArtifactError, which says what is wrong with it."""
+    written = _parse(folder / FILENAME, _Format).format
+    if written != FORMAT:
+        raise ArtifactError(f"{folder}: format {written} is not known to this Salver (it reads {FORMAT}); upgrade it")
     manifest = _parse(folder / FILENAME, Manifest)
-    if manifest.format != FORMAT:
-        raise ArtifactError(f"{folder}: format {manifest.format} is not known to this Salver (it reads {FORMAT}); upgrade it")
     _audit(folder, manifest)
     return Artifact(folder, manifest, _parse(folder / GOLDEN, Golden))
 
@@ -74,7 +82,7 @@ def write_golden(folder: Path, golden: Golden) -> None:
 
 
 @contextmanager
-def atomic_folder(destination: Path) -> Iterator[Path]:
+def atomic_folder(destination: Path) -> Generator[Path]:
     """A folder to write in that becomes `destination` when the block ends well, and is removed when it does not.
 
     Where somebody else finished the same destination first, theirs stays.
@@ -95,8 +103,11 @@ def atomic_folder(destination: Path) -> Iterator[Path]:
 
 def _parse(path: Path, kind: type[_Parsed]) -> _Parsed:
     try:
-        if path.is_symlink() or path.stat().st_size > _MANIFEST_LIMIT_BYTES:
-            raise ArtifactError(f"{path} is a link or larger than {_MANIFEST_LIMIT_BYTES} bytes; it is not opened")
+        # Asked before it is opened: reading a pipe would wait for its writer.
+        if path.is_symlink() or not stat.S_ISREG(path.stat().st_mode) or path.stat().st_size > _MANIFEST_LIMIT_BYTES:
+            raise ArtifactError(
+                f"{path} is no plain file, a link or larger than {_MANIFEST_LIMIT_BYTES} bytes; it is not opened"
+            )
         return msgspec.json.decode(path.read_bytes(), type=kind)
     except FileNotFoundError:
         raise ArtifactError(f"{path.parent} is no artifact: it has no {path.name}") from None

@@ -24,6 +24,8 @@ class SegmentWriter:
         self.bytes_written = 0
         self.failures = 0
         self._segment_bytes = segment_bytes
+        self._name = secrets.token_hex(3)
+        self._opened = 0
         self._file = -1
         self._left = 0
         self._torn = False
@@ -59,6 +61,8 @@ class SegmentWriter:
     def _open(self) -> None:
         self.close()
         self.folder.mkdir(parents=True, exist_ok=True)
-        name = f"{time.strftime('%Y%m%dT%H%M%S', time.gmtime())}-{os.getpid()}-{secrets.token_hex(3)}.jsonl"
+        self._opened += 1
+        start = f"{time.strftime('%Y%m%dT%H%M%S', time.gmtime())}-{os.getpid()}"
+        name = f"{start}-{self._name}-{self._opened:06}.jsonl"  # in order also when several are opened in one second
         self._file = os.open(self.folder / name, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o640)
         self._left = self._segment_bytes
