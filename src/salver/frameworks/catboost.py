@@ -98,9 +98,11 @@ def read(path: Path) -> CatBoostModel:
     import catboost
 
     try:
-        model = catboost.CatBoost().load_model(str(path))
+        model: Any = catboost.CatBoost()
+        model.load_model(str(path))
         if len(model.classes_):
-            model = catboost.CatBoostClassifier().load_model(str(path))
+            model = catboost.CatBoostClassifier()
+            model.load_model(str(path))
         elif loss_of(model) in _EXPONENT:
             model = catboost.CatBoostRegressor(loss_function=model.get_all_params()["loss_function"])
             model.load_model(str(path))

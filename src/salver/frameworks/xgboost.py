@@ -129,7 +129,7 @@ def categories_of(booster: Any) -> list[tuple[Label, ...] | None]:
     if "c" not in (booster.feature_types or ()):
         return [None] * width
     model = json.loads(bytes(booster.save_raw("json")))["learner"]["gradient_booster"]
-    encoded = model.get("gbtree", model)["model"].get("cats", {}).get("enc") or [{}] * width
+    encoded: list[dict[str, Any]] = model.get("gbtree", model)["model"].get("cats", {}).get("enc") or [{}] * width
     return [_decoded(column) for column in encoded]
 
 
@@ -148,7 +148,7 @@ def read(path: Path) -> XGBoostModel:
     """Read a file that `save_model` wrote. Raises ModelFileError."""
     import xgboost
 
-    booster = xgboost.Booster()
+    booster: Any = xgboost.Booster()
     try:
         booster.load_model(path)
     except (xgboost.core.XGBoostError, ValueError) as error:
@@ -156,7 +156,7 @@ def read(path: Path) -> XGBoostModel:
     kind = json.loads(booster.attr("scikit_learn") or "{}").get("_estimator_type")
     if kind not in _WRAPPERS:
         return XGBoostModel(booster)
-    estimator = getattr(xgboost, _WRAPPERS[kind])()
+    estimator: Any = getattr(xgboost, _WRAPPERS[kind])()
     estimator.load_model(path)
     return XGBoostModel(estimator)
 

@@ -41,9 +41,11 @@ def constant(values: ArrayLike) -> Tree:
 
 def limits_of(tree: Tree, compare: Compare, single: bool, dtype: Any) -> NDArray[Any]:
     """Thresholds of `dtype` for which `x <= limit` is what the library's own comparison says."""
+    # Nothing is less than -inf, and nothing `<=` NaN.
+    threshold = np.where(tree.threshold == -np.inf, np.nan, tree.threshold) if compare == "<" else tree.threshold
     if not single:
-        return tree.threshold if compare == "<=" else np.nextafter(tree.threshold, -np.inf)
-    below = _float32_below(tree.threshold, compare)
+        return threshold if compare == "<=" else np.nextafter(threshold, -np.inf)
+    below = _float32_below(threshold, compare)
     return below if dtype == np.float32 else _widest_double(below)
 
 

@@ -59,7 +59,7 @@ def _symmetric_tree(tree: Document, width: int, floats: _Floats) -> Tree:
     """All nodes of a level ask the same; the i-th question is bit i of the leaf's number, so the last one is asked
     first.
     """
-    splits: list[Document] = list(reversed(tree["splits"] or []))
+    splits: list[Document] = (tree["splits"] or [])[::-1]
     depth = len(splits)
     inner = 2**depth - 1
     node = np.arange(inner + 2**depth)

@@ -111,7 +111,7 @@ def _bits(words: NDArray[np.uint32]) -> NDArray[np.bool_]:
 
 @landmarks_of("sklearn", *_CLASSES)
 def hist_landmarks(model: Any, landmarks: Landmarks) -> None:
-    is_categorical = model.is_categorical_
+    is_categorical: NDArray[np.bool_] | None = model.is_categorical_
     order = np.arange(model.n_features_in_) if is_categorical is None else np.argsort(~is_categorical, kind="stable")
     for stage in model._predictors:
         for fitted in stage:

@@ -145,12 +145,12 @@ def isolation_forest(model: Any, x: Value, g: Graph) -> Outputs:
 
 
 def _isolation_denominator(model: Any) -> float:
-    from sklearn.ensemble._iforest import _average_path_length
-
-    denominator = float(len(model.estimators_) * _average_path_length([model._max_samples])[0])
-    if denominator == 0:
-        raise LoweringError("it was trained on one row")
-    return denominator
+    """Trees times the average path of an unsuccessful search in a binary tree of that many rows (Liu et al., 2008)."""
+    count = int(model._max_samples)
+    if count <= 2:
+        raise LoweringError("its trees have two rows or fewer")
+    average = 2.0 * (np.log(count - 1.0) + np.euler_gamma) - 2.0 * (count - 1.0) / count
+    return float(len(model.estimators_) * average)
 
 
 def first_false(holds: Any, low: float, high: float) -> float:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -59,23 +60,27 @@ class _Model:
 
         rows = np.zeros((1 if margins is None else len(margins), self.booster.num_features()), dtype=np.float32)
         options = {"feature_types": self.booster.feature_types, "feature_names": self.booster.feature_names}
-        matrix = xgboost.DMatrix(rows, base_margin=margins, enable_categorical=True, **options)
-        return np.asarray(self._silent().predict(matrix, output_margin=raw), dtype=np.float32)
+        matrix: Any = xgboost.DMatrix(rows, base_margin=margins, enable_categorical=True, **options)
+        return np.asarray(self._silent.predict(matrix, output_margin=raw), dtype=np.float32)
 
+    @cached_property
     def _silent(self) -> Any:
         """The same model whose trees say 0, and only the first round of them."""
         import xgboost
 
-        document = json.loads(json.dumps(self.document | {"learner": self.document["learner"] | {}}))
-        booster = document["learner"]["gradient_booster"]
-        forest = booster.get("gbtree", booster)["model"]
-        first = forest["iteration_indptr"][1]
-        forest |= {"iteration_indptr": [0, first], "tree_info": forest["tree_info"][:first]}
-        forest["trees"] = [_silenced(tree) for tree in forest["trees"][:first]]
-        forest["gbtree_model_param"]["num_trees"] = str(first)
-        if "weight_drop" in booster:
-            booster["weight_drop"] = booster["weight_drop"][:first]
-        made = xgboost.Booster()
+        first = self.forest["iteration_indptr"][1]
+        trees = [_silenced(tree) for tree in self.forest["trees"][:first]]
+        count = self.forest["gbtree_model_param"] | {"num_trees": str(first)}
+        forest = self.forest | {"trees": trees, "gbtree_model_param": count}
+        forest |= {"iteration_indptr": [0, first], "tree_info": self.forest["tree_info"][:first]}
+        learner = self.document["learner"]
+        booster = learner["gradient_booster"]
+        if self.weights is None:
+            booster = booster | {"model": forest}
+        else:
+            booster = booster | {"gbtree": booster["gbtree"] | {"model": forest}, "weight_drop": self.weights[:first]}
+        document = self.document | {"learner": learner | {"gradient_booster": booster}}
+        made: Any = xgboost.Booster()
         made.load_model(bytearray(json.dumps(document), "utf-8"))
         return made
 
