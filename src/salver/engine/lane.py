@@ -23,6 +23,7 @@ from salver.engine.request import Request
 from salver.engine.stats import LaneStats
 from salver.errors import LogUnavailable, PredictionFailed, SalverError
 from salver.log.record import Record, encoder, object_maker
+from salver.types.rows import Row
 from salver.types.signature import Columns, Output
 
 logger = logging.getLogger("salver")
@@ -217,6 +218,6 @@ def values_of(output: Output, array: Any) -> list[Any]:
     return [classes[label] for label in values]
 
 
-def spelled(row: list[Any]) -> list[Any]:
+def spelled(row: Row) -> list[Any]:
     """Infinities by name, since JSON has no number for them."""
     return [_INFINITIES.get(value, value) if isinstance(value, float) else value for value in row]

@@ -12,7 +12,7 @@ from salver.artifact.artifact import Artifact
 from salver.engine.request import Request
 from salver.errors import ArtifactError, InputError
 from salver.runtimes import base
-from salver.types.rows import RowChecker
+from salver.types.rows import Row, RowChecker
 from salver.types.signature import Columns, Output, concatenate
 
 INLINE_CALL_S = 0.002
@@ -77,7 +77,7 @@ class Model:
         assert request.columns is not None
         return {"X": self.checker.code(request.columns)} if self._matrix else request.columns
 
-    def _from_rows(self, rows: list[list[Any]]) -> Columns:
+    def _from_rows(self, rows: list[Row]) -> Columns:
         return {"X": self.checker.matrix(rows)} if self._matrix else self.checker.columns(rows)
 
     def _answer_golden_rows(self) -> None:

@@ -7,7 +7,7 @@ is recorded with its evidence. When none agrees, the model is served by its own 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,7 @@ from salver.errors import LoweringError
 from salver.frameworks.base import Trained
 from salver.lower import ways
 from salver.lower.proof import prove, row_us
-from salver.lower.rows import ROWS, find_landmarks, Landmarks, proof_rows
+from salver.lower.rows import ROWS, Landmarks, find_landmarks, proof_rows
 from salver.runtimes.base import Runtime, load
 from salver.types.rows import RowChecker
 from salver.types.signature import Columns, Signature, rows_of, take
@@ -43,7 +43,6 @@ def lower(trained: Trained, folder: Path, original: RuntimeSpec) -> Lowered:
 
     Files of ways that were not chosen are removed.
     """
-    signature = trained.signature
     rows = _affordable_rows(trained)
     expected = trained.predict(rows)
     one = take(rows, slice(0, 1))
@@ -100,7 +99,7 @@ def _timed(attempt: Attempt, us: float) -> Attempt:
 
 
 @contextmanager
-def _awake(spec: RuntimeSpec, signature: Signature, folder: Path) -> Iterator[Runtime]:
+def _awake(spec: RuntimeSpec, signature: Signature, folder: Path) -> Generator[Runtime]:
     runtime = load(spec, signature, folder)
     try:
         yield runtime

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from importlib import import_module
 from pathlib import Path
 
 from salver.artifact.manifest import RuntimeSpec
@@ -17,8 +18,7 @@ Way = Callable[[Trained, Path], RuntimeSpec]
 
 def graph(trained: Trained, folder: Path) -> RuntimeSpec:
     """Our own converters, in double precision."""
-    import salver.lower.estimators  # noqa: F401  registers the converters
-
+    import_module("salver.lower.estimators")  # registers the converters
     signature = trained.signature
     if any(column.dtype == "string" or column.shape for column in signature.columns):
         raise LoweringError("it takes free text or tensors")

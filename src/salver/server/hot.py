@@ -34,8 +34,15 @@ _TARGET = re.compile(rb"/models/([A-Za-z0-9][A-Za-z0-9_.@-]*)/predict")
 _HEADS = 1024
 _LENGTHS = [b"%d\r\n\r\n" % size for size in range(1024)]
 _HEAD_BYTES = 4096
-_REASONS = {400: b"Bad Request", 404: b"Not Found", 413: b"Content Too Large", 422: b"Unprocessable Content"}
-_REASONS |= {429: b"Too Many Requests", 500: b"Internal Server Error", 503: b"Service Unavailable"}
+_REASONS = {
+    400: b"Bad Request",
+    404: b"Not Found",
+    413: b"Content Too Large",
+    422: b"Unprocessable Content",
+    429: b"Too Many Requests",
+    500: b"Internal Server Error",
+    503: b"Service Unavailable",
+}
 # A header that asks for something the hot path does not do.
 _UNUSUAL = frozenset((b"transfer-encoding", b"content-encoding", b"expect", b"upgrade", b"server-timing"))
 
@@ -139,6 +146,9 @@ class HotRequest(Request):
 class HotProtocol(HttpToolsProtocol):
     """One connection. `cycle` is its HotRequest while a hot one is in flight, and after."""
 
+    cycle: Any  # uvicorn's, or a HotRequest
+    parser: Any
+
     def __init__(
         self,
         routes: HotRoutes,
@@ -161,7 +171,7 @@ class HotProtocol(HttpToolsProtocol):
             head = data[:end]
             known = self.routes.heads.get(head)
             if known is not None and len(data) - end == known[1] and not self.flow.write_paused:
-                self.cycle = self._hot  # type: ignore[assignment]
+                self.cycle = self._hot
                 self._ask(known[0], data[end:])
                 return
             self._head = head if 4 < end <= _HEAD_BYTES else b""
@@ -180,7 +190,7 @@ class HotProtocol(HttpToolsProtocol):
             return
         request = self._hot
         request.target, request.body, request.response_complete = self.url, b"", False
-        self.cycle = request  # type: ignore[assignment]
+        self.cycle = request
 
     def on_message_complete(self) -> None:
         self._between = True

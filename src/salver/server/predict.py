@@ -117,7 +117,7 @@ class Codec:
         if not isinstance(read.features, UnsetType):
             if not isinstance(read.instances, UnsetType) or read.keys is not None:
                 raise InputError('send either "features" (with "key") or "instances" (with "keys")', code="invalid_body")
-            rows, keys = [check(read.features)], None if read.key is None else [read.key]
+            rows, keys = [check(read.features)], _keys(read.key)
         elif isinstance(read.instances, list) and read.key is None:
             instances: list[Any] = read.instances
             if read.keys is not None and len(read.keys) != len(instances):
@@ -134,6 +134,10 @@ class Codec:
         if keys and any(key is not None and len(key) > KEY_CHARACTERS for key in keys):
             raise InputError(f"a key has at most {KEY_CHARACTERS} characters", code="invalid_body")
         return rows, Form(isinstance(read.instances, UnsetType), read.probabilities), keys
+
+
+def _keys(key: str | None) -> list[str | None] | None:
+    return None if key is None else [key]
 
 
 def _plain_decoder(width: int) -> Callable[[bytes], Any]:

@@ -8,7 +8,7 @@ missing), nested lists for tensors. Knows nothing of JSON, HTTP or batches.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from itertools import chain
 from typing import Any
 
@@ -16,23 +16,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from salver.errors import InputError
+from salver.types.checks import FLOAT32_MAX, Refused, array_of, check_for, expectation, fits, is_missing
 from salver.types.signature import Column, Columns, Signature
 
-FLOAT32_MAX = float(np.finfo(np.float32).max)
 UNSEEN = -1.0
 """The code of a category that training did not see; a missing one is NaN."""
 
-_NAN = math.nan
-_SPELLED = {"NaN": _NAN, "nan": _NAN, "Infinity": math.inf, "inf": math.inf, "+Infinity": math.inf}
-_SPELLED |= {"-Infinity": -math.inf, "-inf": -math.inf}
 _NAMED_AT_MOST = 5
 
 Row = Sequence[Any]
-Check = Callable[[Any], Any]
-
-
-class _Refused(Exception):
-    """A value that its column does not take: (code, what was expected)."""
 
 
 class RowChecker:
@@ -47,7 +39,7 @@ class RowChecker:
         self._names = signature.names
         self._width = len(self._names)
         self._known = frozenset(self._names)
-        self._checks = [_check_for(column) for column in signature.columns]
+        self._checks = [check_for(column) for column in signature.columns]
         self._optional = frozenset(c.name for c in signature.columns if c.nullable)
         self._single_tensor = len(self._names) == 1 and bool(signature.columns[0].shape)
         self._single_scalar = len(self._names) == 1 and not signature.columns[0].shape
@@ -60,7 +52,7 @@ class RowChecker:
         values = self._ordered(row, index)
         try:
             return [check(value) for check, value in zip(self._checks, values, strict=True)]
-        except _Refused:
+        except Refused:
             raise self._explain(values, index) from None
 
     def check_plain(self, row: Sequence[float], index: int = 0) -> Row:
@@ -83,7 +75,7 @@ class RowChecker:
         """Checked rows as one array a column: (rows, *shape); categories and text as objects. Raises InputError."""
         made: Columns = {}
         for column, values in zip(self.signature.columns, zip(*rows, strict=True), strict=True):
-            made[column.name] = _array(column, list(values))
+            made[column.name] = array_of(column, list(values))
         return made
 
     def code(self, columns: Columns) -> NDArray[np.float64]:
@@ -94,7 +86,7 @@ class RowChecker:
             values = columns[name]
             if i in coded:
                 codes = coded[i]
-                values = [_NAN if _is_missing(v) else codes.get(v, UNSEEN) for v in values.tolist()]
+                values = [math.nan if is_missing(v) else codes.get(v, UNSEEN) for v in values.tolist()]
             parts.append(np.asarray(values, dtype=np.float64))
         return np.stack(parts, axis=1) if parts else np.empty((0, 0))
 
@@ -111,18 +103,18 @@ class RowChecker:
         return {column.name: self._check_array(column, columns[column.name]) for column in self.signature.columns}
 
     def _check_array(self, column: Column, values: NDArray[Any]) -> NDArray[Any]:
-        if not _fits(column, values.shape[1:]):
-            raise self._refusal(column, _Refused("wrong_shape", _expected(column)), 0)
+        if not fits(column, values.shape[1:]):
+            raise self._refusal(column, Refused("wrong_shape", expectation(column)), 0)
         kinds = "iu" if column.dtype.startswith(("int", "uint")) else "fiub"
         if not column.is_number or values.dtype.kind not in kinds or column.dtype == "bool":
-            check = _check_for(column)
+            check = check_for(column)
             checked: list[Any] = []
             for row, value in enumerate(values.tolist()):
                 try:
                     checked.append(check(value))
-                except _Refused as refused:
+                except Refused as refused:
                     raise self._refusal(column, refused, row) from None
-            return _array(column, checked)
+            return array_of(column, checked)
         if kinds == "iu":
             info = np.iinfo(column.dtype)
             if values.size and (int(values.min()) < info.min or int(values.max()) > info.max):
@@ -134,12 +126,11 @@ class RowChecker:
         flat = numbers.reshape(len(numbers), -1) if numbers.size else numbers.reshape(len(numbers), 0)
         limit = FLOAT32_MAX if column.dtype == "float32" else math.inf
         for legal, bad, code, expected in (
-            (column.nullable, np.isnan(flat), "missing_value", f"{_expected(column)}, never missing"),
-            (column.infinite, np.abs(flat) > limit if limit < math.inf else np.isinf(flat), "not_finite", _expected(column)),
+            (column.nullable, np.isnan(flat), "missing_value", f"{expectation(column)}, never missing"),
+            (column.infinite, np.abs(flat) > limit if limit < math.inf else np.isinf(flat), "not_finite", expectation(column)),
         ):
-            rows = np.flatnonzero(bad.any(axis=1)) if not legal and bad.size else ()
-            if len(rows):
-                raise self._refusal(column, _Refused(code, expected), int(rows[0]))
+            if not legal and bad.any():
+                raise self._refusal(column, Refused(code, expected), int(bad.any(axis=1).argmax()))
         return numbers.astype(np.float64 if not column.shape else column.dtype)
 
     def _ordered(self, row: Any, index: int) -> list[Any]:
@@ -178,11 +169,11 @@ class RowChecker:
         for column, check, value in zip(self.signature.columns, self._checks, values, strict=True):
             try:
                 check(value)
-            except _Refused as refused:
+            except Refused as refused:
                 return self._refusal(column, refused, index)
         raise AssertionError("a row was refused and no value of it was")
 
-    def _refusal(self, column: Column, refused: _Refused, row: int) -> InputError:
+    def _refusal(self, column: Column, refused: Refused, row: int) -> InputError:
         code, expected = refused.args
         return InputError(
             f"row {row}, column '{column.name}': expected {expected}", code=code, column=column.name, row=row, expected=expected
@@ -219,7 +210,7 @@ class RowChecker:
         coded = list(row)
         for i, codes in self._coded:
             value = coded[i]
-            coded[i] = _NAN if value is None else codes.get(value, UNSEEN)
+            coded[i] = math.nan if value is None else codes.get(value, UNSEEN)
         return coded
 
 
@@ -230,175 +221,3 @@ def _codes(column: Column) -> dict[Any, float]:
 def _listed(names: list[str]) -> str:
     shown = ", ".join(f"'{name}'" for name in names[:_NAMED_AT_MOST])
     return shown if len(names) <= _NAMED_AT_MOST else f"{shown} and {len(names) - _NAMED_AT_MOST} more"
-
-
-def _is_missing(value: Any) -> bool:
-    return value is None or value != value
-
-
-def _expected(column: Column) -> str:
-    if column.shape:
-        sizes = "×".join("any" if size < 0 else str(size) for size in column.shape)
-        return f"{column.dtype} values of shape {sizes}"
-    if column.dtype == "category":
-        return f"one of {len(column.categories or ())} known categories"
-    if column.dtype == "string":
-        return "a string"
-    if column.dtype == "bool":
-        return "true or false"
-    if column.dtype.startswith(("int", "uint")):
-        return f"an integer ({column.dtype})"
-    finite = "" if column.infinite else "finite "
-    return f"a {finite}number{' or null' if column.nullable else ''}"
-
-
-def _check_for(column: Column) -> Check:
-    if column.shape:
-        return _tensor_check(column)
-    if column.dtype == "category":
-        return _category_check(column)
-    if column.dtype == "string":
-        return _string_check(column)
-    if column.dtype == "bool":
-        return _bool_check(column)
-    if column.dtype.startswith(("int", "uint")):
-        return _integer_check(column)
-    return _number_check(column)
-
-
-def _number_check(column: Column) -> Check:
-    nullable, infinite, expected = column.nullable, column.infinite, _expected(column)
-    limit = FLOAT32_MAX if column.dtype == "float32" else math.inf
-
-    def check(value: Any) -> float:
-        kind = type(value)
-        if kind is int:
-            try:
-                value = float(value)
-            except OverflowError:
-                raise _Refused("not_finite", expected) from None
-        elif kind is not float:
-            if value is None:
-                value = _NAN
-            elif kind is str and value in _SPELLED:
-                value = _SPELLED[value]
-            else:
-                raise _Refused("wrong_type", expected)
-        if -limit <= value <= limit and value not in (math.inf, -math.inf):
-            return value
-        if value != value:
-            if nullable:
-                return value
-            raise _Refused("missing_value", f"{expected}, never missing")
-        if infinite:
-            return value
-        raise _Refused("not_finite", expected)
-
-    return check
-
-
-def _integer_check(column: Column) -> Check:
-    info, expected = np.iinfo(column.dtype), _expected(column)
-    low, high = int(info.min), int(info.max)
-
-    def check(value: Any) -> int:
-        if type(value) is float and value.is_integer():
-            value = int(value)
-        if type(value) is not int:
-            raise _Refused("wrong_type" if value is not None else "missing_value", expected)
-        if not low <= value <= high:
-            raise _Refused("wrong_type", expected)
-        return value
-
-    return check
-
-
-def _bool_check(column: Column) -> Check:
-    expected = _expected(column)
-
-    def check(value: Any) -> bool:
-        if type(value) is bool:
-            return value
-        if type(value) in (int, float) and value in (0, 1):
-            return bool(value)
-        raise _Refused("wrong_type" if value is not None else "missing_value", expected)
-
-    return check
-
-
-def _string_check(column: Column) -> Check:
-    nullable, expected = column.nullable, _expected(column)
-
-    def check(value: Any) -> str | None:
-        if type(value) is str:
-            return value
-        if nullable and _is_missing(value):
-            return None
-        raise _Refused("missing_value" if value is None else "wrong_type", expected)
-
-    return check
-
-
-def _category_check(column: Column) -> Check:
-    expected = _expected(column)
-    known = frozenset(column.categories or ())
-    kinds = {type(category) for category in known}
-    if kinds & {int, float}:
-        kinds |= {int, float}
-    nullable, unseen = column.nullable, column.unseen
-
-    def check(value: Any) -> Any:
-        if value is None or value != value:
-            if nullable:
-                return None
-            raise _Refused("missing_value", f"{expected}, never missing")
-        if type(value) not in kinds:
-            if kinds:
-                raise _Refused("wrong_type", expected)
-            if type(value) not in (str, int, float, bool):
-                raise _Refused("wrong_type", expected)
-        if unseen or value in known:
-            return value
-        raise _Refused("unseen_category", expected)
-
-    return check
-
-
-def _tensor_check(column: Column) -> Check:
-    expected = _expected(column)
-
-    def check(value: Any) -> Any:
-        try:
-            array = _array(column, [value])
-        except (ValueError, TypeError, OverflowError, _Refused):
-            raise _Refused("wrong_type", expected) from None
-        if not _fits(column, array.shape[1:]):
-            raise _Refused("wrong_shape", expected)
-        return value
-
-    return check
-
-
-def _fits(column: Column, shape: tuple[int, ...]) -> bool:
-    return len(shape) == len(column.shape) and all(want in (-1, got) for want, got in zip(column.shape, shape, strict=True))
-
-
-def _numbers(column: Column, values: NDArray[Any]) -> NDArray[Any]:
-    """A tensor with nulls or spelled numbers in it, value by value. Raises _Refused."""
-    check = _number_check(Column(column.name, "float64", (), column.nullable, column.infinite))
-    return np.array([check(value) for value in values.ravel().tolist()]).reshape(values.shape)
-
-
-def _array(column: Column, values: list[Any]) -> NDArray[Any]:
-    if column.is_number:
-        if not column.shape:
-            return np.array(values, dtype=np.float64 if column.dtype == "float32" else column.dtype)
-        made = np.array(values)
-        if made.dtype.kind not in "fiub" and made.size:
-            made = _numbers(column, np.array(values, dtype=object))
-        return made.astype(column.dtype)
-    if column.shape:
-        return np.array(values, dtype=object)
-    made = np.empty(len(values), dtype=object)
-    made[:] = values
-    return made

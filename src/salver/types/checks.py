@@ -1,0 +1,199 @@
+"""What each kind of column takes, one value at a time. Pure functions of a column."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from salver.types.signature import Column
+
+FLOAT32_MAX = float(np.finfo(np.float32).max)
+
+Check = Callable[[Any], Any]
+"""A value as it was sent → the value as it is kept. Raises Refused."""
+
+_NAN = math.nan
+_SPELLED = dict.fromkeys(("NaN", "nan"), _NAN) | {
+    **dict.fromkeys(("Infinity", "inf", "+Infinity"), math.inf),
+    **dict.fromkeys(("-Infinity", "-inf"), -math.inf),
+}
+
+
+class Refused(Exception):
+    """A value that its column does not take: (code, what was expected)."""
+
+
+def is_missing(value: Any) -> bool:
+    return value is None or value != value
+
+
+def expectation(column: Column) -> str:
+    if column.shape:
+        sizes = "×".join("any" if size < 0 else str(size) for size in column.shape)
+        return f"{column.dtype} values of shape {sizes}"
+    if column.dtype == "category":
+        return f"one of {len(column.categories or ())} known categories"
+    if column.dtype == "string":
+        return "a string"
+    if column.dtype == "bool":
+        return "true or false"
+    if column.dtype.startswith(("int", "uint")):
+        return f"an integer ({column.dtype})"
+    finite = "" if column.infinite else "finite "
+    return f"a {finite}number{' or null' if column.nullable else ''}"
+
+
+def check_for(column: Column) -> Check:
+    if column.shape:
+        return _tensor_check(column)
+    if column.dtype == "category":
+        return _category_check(column)
+    if column.dtype == "string":
+        return _string_check(column)
+    if column.dtype == "bool":
+        return _bool_check(column)
+    if column.dtype.startswith(("int", "uint")):
+        return _integer_check(column)
+    return _number_check(column)
+
+
+def _number_check(column: Column) -> Check:
+    nullable, infinite, expected = column.nullable, column.infinite, expectation(column)
+    limit = FLOAT32_MAX if column.dtype == "float32" else math.inf
+
+    def check(value: Any) -> float:
+        kind = type(value)
+        if kind is int:
+            try:
+                value = float(value)
+            except OverflowError:
+                raise Refused("not_finite", expected) from None
+        elif kind is not float:
+            if value is None:
+                value = _NAN
+            elif kind is str and value in _SPELLED:
+                value = _SPELLED[value]
+            else:
+                raise Refused("wrong_type", expected)
+        if -limit <= value <= limit and value not in (math.inf, -math.inf):
+            return value
+        if value != value:
+            if nullable:
+                return value
+            raise Refused("missing_value", f"{expected}, never missing")
+        if infinite:
+            return value
+        raise Refused("not_finite", expected)
+
+    return check
+
+
+def _integer_check(column: Column) -> Check:
+    info, expected = np.iinfo(column.dtype), expectation(column)
+    low, high = int(info.min), int(info.max)
+
+    def check(value: Any) -> int:
+        if type(value) is float and value.is_integer():
+            value = int(value)
+        if type(value) is not int:
+            raise Refused("wrong_type" if value is not None else "missing_value", expected)
+        if not low <= value <= high:
+            raise Refused("wrong_type", expected)
+        return value
+
+    return check
+
+
+def _bool_check(column: Column) -> Check:
+    expected = expectation(column)
+
+    def check(value: Any) -> bool:
+        if type(value) is bool:
+            return value
+        if type(value) in (int, float) and value in (0, 1):
+            return bool(value)
+        raise Refused("wrong_type" if value is not None else "missing_value", expected)
+
+    return check
+
+
+def _string_check(column: Column) -> Check:
+    nullable, expected = column.nullable, expectation(column)
+
+    def check(value: Any) -> str | None:
+        if type(value) is str:
+            return value
+        if nullable and is_missing(value):
+            return None
+        raise Refused("missing_value" if value is None else "wrong_type", expected)
+
+    return check
+
+
+def _category_check(column: Column) -> Check:
+    expected = expectation(column)
+    known = frozenset(column.categories or ())
+    kinds = {type(category) for category in known}
+    if kinds & {int, float}:
+        kinds |= {int, float}
+    nullable, unseen = column.nullable, column.unseen
+
+    def check(value: Any) -> Any:
+        if value is None or value != value:
+            if nullable:
+                return None
+            raise Refused("missing_value", f"{expected}, never missing")
+        if type(value) not in kinds:
+            if kinds:
+                raise Refused("wrong_type", expected)
+            if type(value) not in (str, int, float, bool):
+                raise Refused("wrong_type", expected)
+        if unseen or value in known:
+            return value
+        raise Refused("unseen_category", expected)
+
+    return check
+
+
+def _tensor_check(column: Column) -> Check:
+    expected = expectation(column)
+
+    def check(value: Any) -> Any:
+        try:
+            array = array_of(column, [value])
+        except (ValueError, TypeError, OverflowError, Refused):
+            raise Refused("wrong_type", expected) from None
+        if not fits(column, array.shape[1:]):
+            raise Refused("wrong_shape", expected)
+        return value
+
+    return check
+
+
+def fits(column: Column, shape: tuple[int, ...]) -> bool:
+    return len(shape) == len(column.shape) and all(want in (-1, got) for want, got in zip(column.shape, shape, strict=True))
+
+
+def _numbers(column: Column, values: NDArray[Any]) -> NDArray[Any]:
+    """A tensor with nulls or spelled numbers in it, value by value. Raises Refused."""
+    check = _number_check(Column(column.name, "float64", (), column.nullable, column.infinite))
+    return np.array([check(value) for value in values.ravel().tolist()]).reshape(values.shape)
+
+
+def array_of(column: Column, values: list[Any]) -> NDArray[Any]:
+    if column.is_number:
+        if not column.shape:
+            return np.array(values, dtype=np.float64 if column.dtype == "float32" else column.dtype)
+        made = np.array(values)
+        if made.dtype.kind not in "fiub" and made.size:
+            made = _numbers(column, np.array(values, dtype=object))
+        return made.astype(column.dtype)
+    if column.shape:
+        return np.array(values, dtype=object)
+    made = np.empty(len(values), dtype=object)
+    made[:] = values
+    return made
