@@ -19,6 +19,7 @@ from salver.engine.engine import Engine
 from salver.engine.lane import Lane
 from salver.errors import ConfigError, ModelFileError
 from salver.log.segment import SegmentWriter
+from salver.server.described import how_served
 from salver.server.run import Server
 from salver.types.reference import Reference, model_name
 
@@ -38,7 +39,7 @@ def serve(given: argparse.Namespace) -> int:
         print(f"Salver {version('salver')}", flush=True)
         lanes = [await engine.load(await asyncio.to_thread(find_artifact, name, file, store)) for name, file in files.items()]
         for lane in lanes:
-            print(f"\n{_described(lane)}", flush=True)
+            print(f"\n  {lane.model.name}: " + "\n    ".join(how_served(lane.model.manifest)), flush=True)
         print(f"\n{_where(given, log, lanes[0], len(lanes) > 1)}", flush=True)
 
     server = Server(engine, log, given.host, given.port, load)
@@ -87,27 +88,6 @@ def _named(models: list[str]) -> dict[str, Path]:
             raise ConfigError(f"two models are called '{name}'; name one of them: other={path}")
         named[name] = path
     return named
-
-
-def _described(lane: Lane) -> str:
-    manifest = lane.model.manifest
-    lowering, proof = manifest.lowering, manifest.lowering.proof
-    head = f"  {manifest.name}: {manifest.framework.model} ({manifest.framework.name} {manifest.framework.version})"
-    if proof is None:
-        why = f"\n    not lowered: {lowering.reason}" if lowering.reason else ""
-        return f"{head}\n    served by {manifest.framework.name} itself, {_us(lowering.original_row_us)} a row{why}"
-    if not proof.rows:
-        return f"{head}\n    a graph already, served by ONNX Runtime as it is: {_us(proof.row_us)} a row"
-    by = "numpy" if manifest.runtime.kind == "linear" else "ONNX Runtime"
-    return (
-        f"{head}\n    served by {by}, proven on {proof.rows:,} rows: {proof.label_flips} labels differ, "
-        f"numbers within {proof.largest_difference:.1e}\n"
-        f"    {_us(proof.row_us)} a row, {lowering.speedup:,.0f}× faster than the original's {_us(lowering.original_row_us)}"
-    )
-
-
-def _us(us: float) -> str:
-    return f"{us:.0f} µs" if us < 1000 else f"{us / 1000:.1f} ms"
 
 
 def _where(given: argparse.Namespace, log: SegmentWriter | None, lane: Lane, several: bool) -> str:

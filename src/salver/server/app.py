@@ -20,8 +20,10 @@ from salver.log.segment import SegmentWriter
 from salver.server import v2
 from salver.server.asking import ClientGone, ask, server_timing
 from salver.server.body import LARGE_BYTES, read_body
+from salver.server.docs_page import DocsPage
 from salver.server.hot import HotRoutes
 from salver.server.metrics import Metrics
+from salver.server.openapi import document
 from salver.server.problems import MEDIA_TYPE, headers_of, problem, status_of, unexpected
 from salver.types.reference import Reference
 
@@ -40,6 +42,8 @@ def make_app(engine: Engine, routes: HotRoutes, log: SegmentWriter | None) -> St
             Route("/health/live", face.live),
             Route("/health/ready", face.ready),
             Route("/metrics", Metrics(engine, log).scrape),
+            Route("/openapi.json", face.openapi),
+            Route("/docs", DocsPage(engine).show),
             *v2.V2Face(engine).routes(),
         ],
         exception_handlers={
@@ -85,6 +89,9 @@ class Face:
 
     async def model(self, http: Request) -> Response:
         return JSONResponse(describe(self._engine.find(Reference.parse(http.path_params["ref"])), whole=True))
+
+    async def openapi(self, http: Request) -> Response:
+        return JSONResponse(document(self._engine))
 
     async def live(self, http: Request) -> Response:
         return JSONResponse({"live": True})
