@@ -27,7 +27,7 @@ def load(url: str, body: str, connections: int, seconds: int, core: int = 1) -> 
         script.write(f"wrk.method = 'POST'\nwrk.body = {_lua(body)}\nwrk.headers['Content-Type'] = 'application/json'\n")
         script.flush()
         pin = ["taskset", "-c", str(core)]
-        wrk = ["wrk", "-t1", f"-c{connections}", f"-d{seconds}s", "--latency", "-s", script.name, url]
+        wrk = ["wrk", "-t1", f"-c{connections}", f"-d{seconds}s", "--timeout", "20s", "--latency", "-s", script.name, url]
         done = subprocess.run([*pin, *wrk], capture_output=True, text=True, check=True)
     return _read(done.stdout)
 
@@ -44,14 +44,14 @@ def _read(said: str) -> Load:
     return Load(
         requests=int(_found(r"(\d+) requests in", said)),
         per_s=float(_found(r"Requests/sec:\s+([\d.]+)", said)),
-        p50_us=_us(_found(r"50%\s+(\S+)", said)),
-        p99_us=_us(_found(r"99%\s+(\S+)", said)),
+        p50_us=_us(_found(r"^ +50% +(\S+)$", said)),
+        p99_us=_us(_found(r"^ +99% +(\S+)$", said)),
         bad=bad + (int(refused[1]) if refused else 0),
     )
 
 
 def _found(pattern: str, said: str) -> str:
-    match = re.search(pattern, said)
+    match = re.search(pattern, said, re.MULTILINE)
     if not match:
         raise RuntimeError(f"wrk said what is not understood:\n{said}")
     return match[1]

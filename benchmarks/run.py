@@ -39,9 +39,11 @@ def measure(case: Case, server: str, given: argparse.Namespace) -> Figures:
     with running(command, port, FOLDER / f"{server}.txt", environment) as started:
         _check(case, first_answer(started, body))
         load(started.url, case.body, given.connections, WARM_UP_S)
+        ask(started.url, body)  # behind what wrk left in the queue
         before = cpu_s(started.process.pid)
         loaded = load(started.url, case.body, given.connections, given.seconds)
         used_s = cpu_s(started.process.pid) - before
+        ask(started.url, body)
         alone = load(started.url, case.body, 1, ALONE_S)
         _check(case, ask(started.url, body))
     if loaded.bad or alone.bad or not loaded.requests:

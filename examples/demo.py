@@ -35,8 +35,9 @@ def main(keep: bool) -> None:
         raise
     if keep:
         say(f"The server goes on as process {server.pid}; stop it with: kill {server.pid}")
+    elif stop(server):
+        raise SystemExit(f"the server ended with exit code {server.returncode}")
     else:
-        stop(server)
         say(f"The server is stopped. To leave it running: make demo KEEP=1. What was made is in {FOLDER}")
 
 
@@ -85,10 +86,10 @@ def free_port() -> int:
     raise SystemExit("no free port on this machine")
 
 
-def stop(server: subprocess.Popen[bytes]) -> None:
+def stop(server: subprocess.Popen[bytes]) -> int:
+    """End the server as a person would, with SIGTERM, and give its exit code."""
     server.terminate()
-    if server.wait(timeout=40):
-        raise SystemExit(f"the server ended with exit code {server.returncode}")
+    return server.wait(timeout=40)
 
 
 def say(what: str) -> None:
