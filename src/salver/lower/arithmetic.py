@@ -136,10 +136,8 @@ def expm1(g: Graph, x: Value) -> Value:
 
 
 def expit(g: Graph, x: Value) -> Value:
-    """1 / (1 + exp(-x)), exact for very negative x too, where ONNX Runtime's Sigmoid gives 0."""
-    decay = apply(g, "Exp", apply(g, "Neg", apply(g, "Abs", x)))
-    below = add(g, decay, 1.0)
-    return where(g, apply(g, "Less", x, 0.0), div(g, decay, below), div(g, 1.0, below))
+    """1 / (1 + exp(-x)) as scipy has it: the operator Sigmoid is less exact where the result is near 0."""
+    return div(g, 1.0, add(g, apply(g, "Exp", apply(g, "Neg", x)), 1.0))
 
 
 def same_for_all(g: Graph, x: Value, row: Any) -> Value:
