@@ -44,8 +44,8 @@ def _read(said: str) -> Load:
     return Load(
         requests=int(_found(r"(\d+) requests in", said)),
         per_s=float(_found(r"Requests/sec:\s+([\d.]+)", said)),
-        p50_us=_us(_found(r"^ +50% +(\S+)$", said)),
-        p99_us=_us(_found(r"^ +99% +(\S+)$", said)),
+        p50_us=_us(_found(r"^ +50% +(\S+) *$", said)),
+        p99_us=_us(_found(r"^ +99% +(\S+) *$", said)),
         bad=bad + (int(refused[1]) if refused else 0),
     )
 

@@ -167,6 +167,14 @@ def test_every_option_of_serve_is_documented() -> None:
     assert_named("serving.md", options - {"-h", "--help"})
 
 
+def test_every_route_is_documented() -> None:
+    sources = "".join(file.read_text() for file in (ROOT / "src" / "salver" / "server").glob("*.py"))
+    routes = {route.replace("{ref}", "NAME") for route in re.findall(r"""Route\("(/[^"]*)\"""", sources)}
+    text = (ROOT / "docs" / "serving.md").read_text()
+    missing = [route for route in sorted(routes) if not route.startswith("/v2") and route not in text]
+    assert routes and not missing, f"docs/serving.md does not name {', '.join(missing)}"
+
+
 def test_every_error_code_is_documented_with_its_status() -> None:
     page = (ROOT / "docs" / "errors.md").read_text()
     wrong = [code for code, status in STATUS.items() if f"| `{code}` | {status} |" not in page]
