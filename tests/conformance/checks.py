@@ -40,15 +40,13 @@ def served_as_the_case_says(subject: Subject) -> None:
 @check
 def its_own_rows_get_the_original_answers(subject: Subject) -> None:
     """Held against the model's own `predict` on the case's own rows, without anything of ours between."""
-    got = ask_many(subject, subject.rows)["predictions"]
-    predict = subject.original.predict if hasattr(subject.original, "get_params") else None
-    if predict is None and hasattr(subject.original, "transform"):
-        predict = subject.original.transform
-    if predict is None or not hasattr(subject.original, "get_params"):
-        want = expected(subject, subject.columns)["prediction"]
-    else:
-        want = quietly(predict, subject.X)
+    model = subject.original
+    if hasattr(model, "get_params"):
+        want = quietly(model.predict if hasattr(model, "predict") else model.transform, subject.X)
         want = (want.toarray() if hasattr(want, "toarray") else np.asarray(want)).tolist()
+    else:  # a booster takes a matrix of its own kind
+        want = expected(subject, subject.columns)["prediction"]
+    got = ask_many(subject, subject.rows)["predictions"]
     assert_agree(subject, subject.signature.prediction, want, got)
 
 

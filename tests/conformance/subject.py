@@ -26,7 +26,6 @@ from salver.lower.publish import publish
 from salver.server.asking import AskedRequest
 from salver.server.predict import Codec
 from salver.server.problems import problem, status_of
-from salver.types.rows import Row
 from salver.types.signature import Columns
 from tests.conformance.case import Case
 
@@ -58,9 +57,9 @@ class Subject:
         self.artifact = open_artifact(folder / "artifact")
         self.model = Model(self.artifact)
         self.signature = self.model.signature
-        self._codec = Codec(self.model)
         self._written = bytearray()
         self._lane = Lane(self.model, self._written.extend)
+        self._codec = Codec(self._lane)
         self._loop = asyncio.Runner()
 
     def close(self) -> None:
@@ -114,18 +113,18 @@ class Subject:
         return _decode(bytes(self._written))
 
     async def _answer(self, body: bytes) -> bytes:
-        question = self._codec.question(body)
-        rows: list[Row] = question.rows
+        rows, form, keys = self._codec.question(body)
         request = AskedRequest(
             rows=rows,
             count=len(rows),
             size_bytes=len(body),
             arrived_ns=time.perf_counter_ns(),
             source="http",
-            keys=question.keys,
+            keys=keys,
         )
         self._lane.submit(request)
-        return self._codec.answer(question, *await request.reply)
+        batch, start = await request.reply
+        return self._codec.answer(form, batch, start, len(rows))
 
 
 def as_sent(columns: Any) -> list[list[Any]]:
@@ -134,9 +133,9 @@ def as_sent(columns: Any) -> list[list[Any]]:
 
 
 def _as_sent(value: Any) -> Any:
-    if value is None or pd.isna(value):
-        return None
-    return _SPELLED.get(value, value) if isinstance(value, float) else value
+    if isinstance(value, float):
+        return None if value != value else _SPELLED.get(value, value)
+    return None if value is pd.NA else value
 
 
 def _refuse_constant(name: str) -> None:

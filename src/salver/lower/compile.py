@@ -46,7 +46,7 @@ def lower(trained: Trained, folder: Path, original: RuntimeSpec) -> Lowered:
     rows = _affordable_rows(trained)
     expected = trained.predict(rows)
     one = take(rows, slice(0, 1))
-    original_us = row_us(lambda: trained.answer(one), budget_s=1.0)
+    original_us = row_us(lambda: trained.answer(one), budget_s=0.2)
     attempts: list[Attempt] = []
     specs: dict[str, RuntimeSpec] = {}
     for by, write in ways.WAYS.items():

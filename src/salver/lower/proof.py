@@ -74,7 +74,7 @@ def largest_difference(want: NDArray[Any], got: NDArray[Any]) -> float:
     return float(np.where(np.isfinite(difference), difference, np.inf).max())
 
 
-def row_us(call: Callable[[], Any], budget_s: float = 0.3) -> float:
+def row_us(call: Callable[[], Any], budget_s: float = 0.1) -> float:
     """The median time of a call in µs, over at most 200 calls or `budget_s`, after one that is not counted."""
     call()
     times: list[float] = []
