@@ -90,6 +90,7 @@ class Feed:
     def __init__(self, names: Sequence[str], uses: Sequence[Use], *, frame: bool, document: bool) -> None:
         self.columns = [use.column(name, frame) for use, name in zip(uses, names, strict=True)]
         self.frame = frame
+        self.single = False  # some models trained on float32 take nothing else
         self.missing = [use.missing for use in uses]
         self._document = document
         self._objects = any(_is_object(column) for column in self.columns)
@@ -98,7 +99,8 @@ class Feed:
         if self._document:
             return columns[self.columns[0].name]
         if not self.frame and not self._objects:
-            return np.stack([columns[column.name] for column in self.columns], axis=1)
+            stacked = np.stack([columns[column.name] for column in self.columns], axis=1)
+            return stacked.astype(np.float32) if self.single else stacked
         values = [self._values(i, columns[column.name]) for i, column in enumerate(self.columns)]
         if not self.frame:
             return np.stack([array.astype(object) for array in values], axis=1)
@@ -135,9 +137,10 @@ class _Questions:
         return Signature(columns, outputs, task, named=self._feed.frame)
 
     def _find_plain_number(self) -> None:
-        for self._plain in _PLAIN:
-            if self._accepts({}):
-                return
+        for self._feed.single in (False, True):
+            for self._plain in _PLAIN:
+                if self._accepts({}):
+                    return
         raise ModelFileError(f"{described(self._model)} refuses a plain row of its columns: {self._refusal}")
 
     def _row(self, changed: dict[int, Any]) -> Columns:
@@ -181,7 +184,10 @@ class _Questions:
         infinite = self._which(numbers, lambda _: np.inf) & self._which(numbers, lambda _: -np.inf)
         unseen = self._which(coded, _strange)
         return [
-            Column(c.name, c.dtype, (), i in nullable, i in infinite, c.categories, i in unseen) for i, c in enumerate(columns)
+            Column(
+                c.name, "float32" if self._feed.single else c.dtype, (), i in nullable, i in infinite, c.categories, i in unseen
+            )
+            for i, c in enumerate(columns)
         ]
 
     def _nullable(self, every: list[int], coded: list[int]) -> set[int]:
@@ -208,7 +214,7 @@ class _Questions:
         classes: Any = getattr(self._model, "classes_", None)
         if classes is None:
             raise ModelFileError(f"{described(self._model)} has no classes_: is it fitted?")
-        if shape:
+        if shape and (shape != (1,) or type(classes) is list):
             per_label = [_labels(c) for c in classes] if type(classes) is list else [(0, 1)] * shape[0]
             return (Output("prediction", "int64", shape, tuple(per_label)),)
         # One label of a table of them: multi-output estimators of width one keep their classes in a list.
@@ -259,7 +265,8 @@ def _coded(answer: NDArray[Any], output: Output) -> NDArray[Any]:
     if output.classes is None:
         return answer if output.dtype == "string" else answer.astype(output.dtype)
     if not output.is_multilabel:
-        return cast("NDArray[Any]", indices(answer, output.classes))
+        # CatBoost answers with (rows, 1) for more than two classes.
+        return cast("NDArray[Any]", indices(answer.ravel(), output.classes))
     return np.stack([indices(answer[:, k], classes) for k, classes in enumerate(output.classes)], axis=1)
 
 

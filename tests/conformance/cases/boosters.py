@@ -8,6 +8,8 @@ import pandas as pd
 import xgboost
 from catboost import CatBoost, CatBoostClassifier, CatBoostRanker, CatBoostRegressor
 from lightgbm import LGBMClassifier, LGBMRanker, LGBMRegressor
+from sklearn.impute import SimpleImputer
+from sklearn.pipeline import make_pipeline
 from xgboost import XGBClassifier, XGBRanker, XGBRegressor, XGBRFClassifier, XGBRFRegressor
 
 from tests.conformance.case import Case
@@ -316,6 +318,16 @@ def _cat_number_cases():
     yield Case("CatBoost", lambda: _fit(CatBoost({"loss_function": "Logloss", **_CAT}), _classes(2)))
 
 
+def _pipeline_cases():
+    models = {
+        "XGBClassifier": lambda: XGBClassifier(**_FEW),
+        "LGBMClassifier": lambda: LGBMClassifier(**_LEAVES),
+        "CatBoostClassifier": lambda: CatBoostClassifier(**_CAT),
+    }
+    for name, make in models.items():
+        yield Case(f"{name} in a Pipeline", lambda make=make: _fit(make_pipeline(SimpleImputer(), make()), _classes(3, _holes)))
+
+
 CASES = [
     *_binary_cases(),
     *_number_cases(),
@@ -325,4 +337,5 @@ CASES = [
     *_light_booster_cases(),
     *_cat_classifier_cases(),
     *_cat_number_cases(),
+    *_pipeline_cases(),
 ]

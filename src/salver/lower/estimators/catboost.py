@@ -137,9 +137,9 @@ def classifier(model: Any, x: Value, g: Graph) -> Outputs:
         return {"prediction": g.cast(g.op("Greater", raw, g.const(np.array([_limit(model)]))), np.int64)}
     label = g.op("ArgMax", raw, axis=1, keepdims=0)
     if loss == "MultiClass":
-        return {"prediction": label, "probabilities": g.op("Softmax", raw, axis=1)}
+        return {"prediction": label, "probabilities": g.op("Softmax", raw, axis=1, width=raw.width)}
     if loss == "MultiClassOneVsAll":
-        return {"prediction": label, "probabilities": g.op("Sigmoid", raw)}
+        return {"prediction": label, "probabilities": g.op("Sigmoid", raw, width=raw.width)}
     raise LoweringError(f"no lowering for the labels of {loss}")
 
 

@@ -36,9 +36,11 @@ def hist_regressor(model: Any, x: Value, g: Graph) -> Outputs:
 def hist_classifier(model: Any, x: Value, g: Graph) -> Outputs:
     raw = _raw(model, x, g)
     if raw.width > 1:
-        return {"prediction": g.op("ArgMax", raw, axis=1, keepdims=0), "probabilities": g.op("Softmax", raw, axis=1)}
+        probabilities = g.op("Softmax", raw, axis=1, width=raw.width)
+        label = g.op("ArgMax", raw, axis=1, keepdims=0)
+        return {"prediction": label, "probabilities": probabilities, "scores": raw}
     label = g.cast(g.flat(g.op("Greater", raw, g.const(np.zeros(1)))), np.int64)
-    return {"prediction": label, "probabilities": both_classes(raw, g)}
+    return {"prediction": label, "probabilities": both_classes(raw, g), "scores": g.flat(raw)}
 
 
 def _raw(model: Any, x: Value, g: Graph) -> Value:

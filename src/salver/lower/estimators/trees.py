@@ -88,11 +88,13 @@ def boosting_regressor(model: Any, x: Value, g: Graph) -> Outputs:
 def boosting_classifier(model: Any, x: Value, g: Graph) -> Outputs:
     raw = _boosted(model, x, g)
     if raw.width > 1:
-        return {"prediction": g.op("ArgMax", raw, axis=1, keepdims=0), "probabilities": g.op("Softmax", raw, axis=1)}
+        probabilities = g.op("Softmax", raw, axis=1, width=raw.width)
+        label = g.op("ArgMax", raw, axis=1, keepdims=0)
+        return {"prediction": label, "probabilities": probabilities, "scores": raw}
     label = g.cast(g.flat(g.op("GreaterOrEqual", raw, g.const(np.zeros(1)))), np.int64)
     # Exponential loss fits half the log-odds.
     odds = g.op("Mul", raw, g.const(np.full(1, 2.0))) if model.loss == "exponential" else raw
-    return {"prediction": label, "probabilities": both_classes(odds, g)}
+    return {"prediction": label, "probabilities": both_classes(odds, g), "scores": g.flat(raw)}
 
 
 def _boosted(model: Any, x: Value, g: Graph) -> Value:

@@ -179,7 +179,7 @@ def classifier(model: Any, x: Value, g: Graph) -> Outputs:
     margins = _margins(read, _missing(model, x, g), g)
     if read.objective.startswith("multi:"):
         label = g.op("ArgMax", margins, axis=1, keepdims=0)
-        return {"prediction": label, "probabilities": g.cast(g.op("Softmax", margins, axis=1), np.float64)}
+        return {"prediction": label, "probabilities": g.cast(_linked("multi:softprob", margins, g), np.float64)}
     if not read.objective.endswith(":logistic"):
         raise LoweringError(f"no lowering for the labels of {read.objective}")
     limit = g.const(_first_above_half(read), np.float32)
