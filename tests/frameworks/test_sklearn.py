@@ -130,7 +130,9 @@ def test_free_text() -> None:
 
 def test_a_model_trained_in_float32_is_held_to_its_own_precision() -> None:
     X, y = several()
-    assert _fitted(KMeans(2, n_init=1), (X.astype(np.float32),)).tolerance == 1e-5
+    single = _fitted(KMeans(2, n_init=1), (X.astype(np.float32),))
+    assert single.tolerance == 1e-5
+    assert _columns(single)["x0"].dtype == "float32"
     assert _fitted(_line(), (X, y)).tolerance == 1e-9
 
 

@@ -132,6 +132,7 @@ _PROCESSES = [
 
 _CLUSTERS = [
     Case("KMeans", lambda: fit(KMeans(4, n_init=1, **_SEED), several())),
+    Case("KMeans float32", lambda: fit(KMeans(4, n_init=1, **_SEED), (several()[0].astype("float32"), None))),
     Case("MiniBatchKMeans", lambda: fit(MiniBatchKMeans(4, n_init=1, **_SEED), several())),
     Case("MeanShift", lambda: fit(MeanShift(bandwidth=3.0), several())),
     Case("AffinityPropagation", lambda: fit(AffinityPropagation(**_SEED), several(60))),
