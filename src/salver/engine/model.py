@@ -91,7 +91,8 @@ class Model:
             raise ArtifactError(f"{self.name}: it has no golden rows, so nothing shows that it answers as it was trained to")
         got = self._runtime.predict(self._from_rows(rows))
         for output in self.signature.outputs:
-            if not _agrees(output, golden.outputs[output.name], got[output.name], golden.tolerance):
+            want, answer = golden.outputs.get(output.name), got.get(output.name)
+            if want is None or answer is None or not _agrees(output, want, answer, golden.tolerance):
                 raise ArtifactError(f"{self.name}: its golden rows get another {output.name} here than at training time")
         probe = (rows * _PROBE_ROWS)[:_PROBE_ROWS]
         times: list[float] = []
