@@ -15,8 +15,8 @@ _NAMES = {"linear": "numpy"}  # the other ways are called in the docs as they ar
 
 
 def main() -> None:
-    before, _, after = PAGE.read_text().split(MARK)
     lines = "".join(_line(case) for case in all_cases())
+    before, _, after = PAGE.read_text().split(MARK)
     PAGE.write_text(f"{before}{MARK}\n{_HEAD}{lines}{MARK}{after}")
 
 

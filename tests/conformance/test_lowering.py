@@ -8,7 +8,7 @@ import pytest
 
 from tests.conformance.case import Case, all_cases
 from tests.conformance.checks import CHECKS
-from tests.conformance.subject import Subject
+from tests.conformance.subject import NATIVE, Subject
 from tests.conformance.table import documented
 
 _DOCUMENTED = documented()
@@ -29,7 +29,9 @@ def test(subject: Subject, check: Callable[[Subject], None]) -> None:
 
 
 def test_the_documented_table_says_how_it_is_served(subject: Subject) -> None:
-    assert _DOCUMENTED[subject.case.name] == subject.served_by, "write the table anew: python -m tests.conformance.table"
+    """Of two proven ways the faster one serves, and which that is may differ from machine to machine."""
+    proven = {attempt.by for attempt in subject.lowering.attempts if attempt.proven} or {NATIVE}
+    assert _DOCUMENTED.get(subject.case.name) in proven, "write the table anew: python -m tests.conformance.table"
 
 
 def test_the_documented_table_lists_these_cases() -> None:
