@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import random
+import resource
 import signal
 import statistics
 import time
@@ -225,3 +226,23 @@ def test_heads_that_never_come_again_do_not_fill_memory(served: Served) -> None:
     before = ask_many(range(3_000))
     after = ask_many(range(3_000, 20_000))
     assert after - before < 8 * 2**20  # 17,000 heads of 1 kB would be more than twice that
+
+
+def test_a_full_disk_refuses_predictions_and_nothing_else(tmp_path: Path) -> None:
+    model, store = echo_folder(tmp_path / "echo"), tmp_path / "store"
+    ask = post("/predict", {"features": [1]})
+    with serving([model], store=store) as server, Wire(server.url) as wire:
+        answered = [wire.ask(ask).json["id"]]
+        (segment,) = segments(store)
+        unlimited = (resource.RLIM_INFINITY, resource.RLIM_INFINITY)
+        # To that process, the disk is full in the middle of the third line from here.
+        resource.prlimit(server.process.pid, resource.RLIMIT_FSIZE, (int(3.5 * segment.stat().st_size), unlimited[1]))
+        answers = [wire.ask(ask) for _ in range(6)]
+        assert [answer.status for answer in answers] == [200, 200, 503, 503, 503, 503]
+        assert answers[-1].json["code"] == "log_unavailable"
+        assert wire.ask(get("/health/live")).status == 200
+        resource.prlimit(server.process.pid, resource.RLIMIT_FSIZE, unlimited)
+        answers += [wire.ask(ask) for _ in range(2)]
+        answered += [answer.json["id"] for answer in answers if answer.status == 200]
+    assert [record.id for record in read_records(store)] == answered
+    assert len(answered) == 5
