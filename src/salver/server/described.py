@@ -19,9 +19,13 @@ def how_served(manifest: Manifest) -> list[str]:
     return [
         *lines,
         f"served by {_RUNTIMES.get(manifest.runtime.kind, manifest.runtime.kind)}, proven on {proof.rows:,} rows: "
-        f"{proof.label_flips} labels differ, numbers within {proof.largest_difference:.1e}",
+        f"{proof.label_flips} labels differ, numbers {_apart(proof.largest_difference)}",
         f"{_us(proof.row_us)} a row, {lowering.speedup:,.0f}× faster than the original's {_us(lowering.original_row_us)}",
     ]
+
+
+def _apart(difference: float) -> str:
+    return f"within {difference:.1e}" if difference else "are the same"
 
 
 def _us(us: float) -> str:

@@ -21,10 +21,10 @@ from salver.server.described import how_served
 from salver.server.meanings import MEANING
 from salver.server.openapi import document, newest
 from salver.server.problems import STATUS
-from salver.types.signature import Column
+from salver.types.signature import Column, Label, Output
 
-CATEGORIES = 12
-"""How many categories of a column are listed."""
+LABELS = 12
+"""How many categories of a column, or classes of an output, are listed."""
 
 SNIPPET_CHARACTERS = 4000
 """Nobody pastes a longer example, such as an image, into a terminal."""
@@ -95,7 +95,7 @@ def _model(lane: Lane, url: str) -> str:
 <p>{_answer(lane)}</p>
 <h3>Try it</h3>
 <form data-route="{escape(route)}">
-<textarea name="body" rows="4" spellcheck="false" aria-label="The request's body">{escape(text)}</textarea>
+<textarea name="body" rows="3" spellcheck="false" aria-label="The request's body">{escape(text)}</textarea>
 <button>Predict</button>
 <output aria-live="polite"></output>
 </form>
@@ -109,23 +109,35 @@ def _column(place: int, column: Column) -> str:
 
 def _takes(column: Column) -> str:
     if column.categories is None:
-        shape = "×".join("any" if size < 0 else str(size) for size in column.shape)
-        return escape(column.dtype + (f" of shape {shape}" if shape else ""))
-    listed = ", ".join(
-        f"<code>{escape(json.dumps(category, ensure_ascii=False))}</code>" for category in column.categories[:CATEGORIES]
-    )
-    more = len(column.categories) - CATEGORIES
-    return listed + (f" and {more} more" if more > 0 else "") + (", or another" if column.unseen else "")
+        return _typed(column)
+    return _listed(column.categories) + (", or another" if column.unseen else "")
 
 
 def _answer(lane: Lane) -> str:
-    prediction = lane.model.signature.prediction
-    classes: Any = prediction.classes
-    if classes is None or prediction.is_multilabel:
-        return f"<code>{escape(prediction.name)}</code>: {escape(prediction.dtype)}"
-    listed = ", ".join(f"<code>{escape(json.dumps(label, ensure_ascii=False))}</code>" for label in classes[:CATEGORIES])
-    more = len(classes) - CATEGORIES
-    return "One of " + listed + (f" and {more} more" if more > 0 else "")
+    signature = lane.model.signature
+    given = [_output(output) for output in signature.outputs if output.name not in ("probabilities", "scores")]
+    asked = (
+        ' With <code>"probabilities": true</code>, the probability of each too.' if signature.output("probabilities") else ""
+    )
+    return f"{'; '.join(given)}.{asked}"
+
+
+def _output(output: Output) -> str:
+    classes: Any = output.classes
+    if classes is None or output.is_multilabel:
+        return f"<code>{escape(output.name)}</code>: {_typed(output)}"
+    return f"<code>{escape(output.name)}</code>: one of {_listed(classes)}"
+
+
+def _typed(declared: Column | Output) -> str:
+    shape = "×".join("any" if size < 0 else str(size) for size in declared.shape)
+    return escape(declared.dtype) + (f" of shape {shape}" if shape else "")
+
+
+def _listed(labels: tuple[Label, ...]) -> str:
+    shown = ", ".join(f"<code>{escape(json.dumps(label, ensure_ascii=False))}</code>" for label in labels[:LABELS])
+    more = len(labels) - LABELS
+    return shown + (f" and {more} more" if more > 0 else "")
 
 
 def _snippets(url: str, body: dict[str, Any], text: str) -> str:
