@@ -48,6 +48,6 @@ async def until_told(lane: Lane, *requests: Noted) -> None:
     """Submit requests in one turn of the event loop and wait until each has an outcome."""
     for request in requests:
         lane.submit(request)
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(120):
         while not all(request.outcomes or request.disconnected for request in requests):
             await asyncio.sleep(0.001)

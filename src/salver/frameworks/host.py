@@ -5,6 +5,7 @@ Reads the model, says Ready, answers until the server closes the socket. Knows n
 
 from __future__ import annotations
 
+import signal
 import socket
 import sys
 import warnings
@@ -37,6 +38,9 @@ def _answer(trained: Trained, ask: Ask) -> Answer | Failed:
 
 
 def main(arguments: list[str]) -> None:
+    for number in (signal.SIGINT, signal.SIGTERM):
+        # Sent to the server's whole group; the server still answers what is in flight and then closes the socket.
+        signal.signal(number, signal.SIG_IGN)
     wire = socket.socket(fileno=int(arguments[0]))
     try:
         trained = read(Path(arguments[1]))

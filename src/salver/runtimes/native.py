@@ -30,7 +30,9 @@ class NativeRuntime:
         except (EOFError, OSError) as error:
             # Closing the wire makes sure that the process is gone by the next call, whatever state it is in.
             self._stop()
-            raise Unavailable("the model's process ended during this prediction; it is started again", code="model_crashed") from error
+            raise Unavailable(
+                "the model's process ended during this prediction; it is started again", code="model_crashed"
+            ) from error
         if isinstance(message, Answer):
             return unpack(message.outputs)
         raise PredictionFailed(f"the model raised {_kind(message)}")
@@ -39,10 +41,7 @@ class NativeRuntime:
         self._stop()
 
     def _stop(self) -> None:
-        self._wire.close()
-        if self._process.poll() is None:
-            self._process.kill()
-        self._process.wait()
+        _end(self._process, self._wire)
 
 
 def _start(path: Path) -> tuple[subprocess.Popen[bytes], socket.socket]:
@@ -55,14 +54,20 @@ def _start(path: Path) -> tuple[subprocess.Popen[bytes], socket.socket]:
         )
     try:
         message: Message = receive(ours)
-    except EOFError as error:
-        process.wait()
+    except (EOFError, OSError) as error:
+        _end(process, ours)
         raise Unavailable("the model's process ended while it loaded the model; its own output says why") from error
     if isinstance(message, Failed):
-        process.wait()
-        ours.close()
+        _end(process, ours)
         raise Unavailable(f"the model's process could not load the model: {message.kind}: {message.text}")
     return process, ours
+
+
+def _end(process: subprocess.Popen[bytes], wire: socket.socket) -> None:
+    wire.close()
+    if process.poll() is None:
+        process.kill()
+    process.wait()
 
 
 def _kind(message: Message) -> str:
