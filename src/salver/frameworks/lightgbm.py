@@ -67,7 +67,9 @@ class LightGBMModel:
         if not named:
             names = [f"x{i}" for i in range(len(names))]
         known = categories_of(self._booster)
-        self._columns = [_column(name, categories) for name, categories in zip(names, known, strict=True)]
+        # A linear model in a leaf makes NaN of infinity.
+        linear = "[linear_tree: 1]" in self._booster.model_to_string()
+        self._columns = [_column(name, categories, not linear) for name, categories in zip(names, known, strict=True)]
         self._framed = any(known) or (self._wrapped and hasattr(self.model, "feature_names_in_"))
         classes = getattr(self.model, "classes_", None) if self._wrapped else None
         if classes is not None:
@@ -78,10 +80,10 @@ class LightGBMModel:
         return Signature(tuple(self._columns), (Output("prediction", "float64", shape),), "regression", named)
 
 
-def _column(name: str, categories: tuple[Label, ...] | None) -> Column:
+def _column(name: str, categories: tuple[Label, ...] | None, infinite: bool) -> Column:
     """LightGBM takes everything; a category that it does not know is as good as missing."""
     if categories is None:
-        return Column(name, "float64", nullable=True, infinite=True)
+        return Column(name, "float64", nullable=True, infinite=infinite)
     return Column(name, "category", nullable=True, categories=categories, unseen=True)
 
 

@@ -104,8 +104,8 @@ def pipeline_landmarks(model: Any, landmarks: Landmarks) -> None:
     for _, step in model.steps:
         if is_absent(step):
             continue
-        width = getattr(step, "n_features_in_", 0)
-        found = Landmarks(width)
+        # CatBoost's n_features_in_ is 0 when it comes out of a pickle.
+        found = Landmarks(getattr(step, "n_features_in_", 0) or len(getattr(step, "feature_names_", ())))
         find_landmarks(step, found)
         _pull_back(before, found, landmarks)
         before.append(step)
