@@ -275,6 +275,10 @@ def test_what_does_not_fit_other_models(several: Served, model: str, says: str, 
     assert SECRET not in error
 
 
+def test_binary_tensors_are_refused_by_name(several: Served) -> None:
+    assert "binary" in refused(infer(several, "simple", b"{}\0\0", {"inference-header-content-length": "2"}))
+
+
 def test_the_repository_index(several: Served) -> None:
     for body in (b"", b"{}", b'{"ready":true}'):
         listed = httpx.post(f"{several.url}/v2/repository/index", content=body).json()

@@ -102,7 +102,9 @@ class Codec:
                 one.probabilities, one.classes = outputs["probabilities"][start], self._classes
             return _encode(one)
         rows = slice(start, start + count)
-        predictions = outputs[self._only][rows] if self._only else [self._prediction(outputs, i) for i in range(start, rows.stop)]
+        predictions = (
+            outputs[self._only][rows] if self._only else [self._prediction(outputs, i) for i in range(start, rows.stop)]
+        )
         many = _Many(predictions, ids[rows], self._model, self._version)
         if form.probabilities:
             many.probabilities, many.classes = outputs["probabilities"][rows], self._classes

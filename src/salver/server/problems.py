@@ -100,4 +100,3 @@ def headers_of(error: SalverError) -> dict[str, str]:
 def unexpected(error: Exception) -> SalverError:
     """What a client is told of an error that nobody meant to raise: nothing but that it was ours."""
     return SalverError(f"something went wrong here ({type(error).__name__}); the server's log has the details")
-

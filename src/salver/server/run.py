@@ -65,4 +65,3 @@ class Server(uvicorn.Server):
     async def shutdown(self, sockets: Any = None) -> None:
         await super().shutdown(sockets)
         await self._engine.close()
-

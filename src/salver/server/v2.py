@@ -80,6 +80,8 @@ class V2Face:
     async def infer(self, http: Request) -> Response:
         arrived_ns = time.perf_counter_ns()
         codec = self._codec(self._find(http))
+        if "inference-header-content-length" in http.headers:
+            raise InputError("binary tensors are not read here; send their data as JSON", code="invalid_body")
         body = await read_body(http)
         large = len(body) > LARGE_BYTES
         question = await asyncio.to_thread(codec.question, body) if large else codec.question(body)
