@@ -45,7 +45,9 @@ def prove(
         reason = f"{flips} of {total} labels differ"
     elif not largest <= tolerance:
         reason = f"numbers differ by {largest:.2g}, more than {tolerance:.2g}"
-    return Attempt(by, not reason, reason, rows=total, label_flips=flips, largest_difference=largest, tolerance=tolerance)
+    # JSON has no infinity: the manifest holds the largest number in its place.
+    shown = min(largest, float(np.finfo(np.float64).max))
+    return Attempt(by, not reason, reason, rows=total, label_flips=flips, largest_difference=shown, tolerance=tolerance)
 
 
 def compare(signature: Signature, expected: Columns, answer: Columns) -> tuple[int, float]:

@@ -75,12 +75,6 @@ CASES = [
     Case("LinearDiscriminantAnalysis binary", lambda: fit(LinearDiscriminantAnalysis(), binary())),
     Case("LinearDiscriminantAnalysis multiclass", lambda: fit(LinearDiscriminantAnalysis(), words())),
     Case("DummyClassifier prior", lambda: fit(DummyClassifier(), words())),
-    Case(
-        "DummyClassifier stratified",
-        lambda: fit(DummyClassifier(strategy="stratified", random_state=0), words()),
-        lowered=False,
-        note="draws its answers",
-    ),
     *(Case(_name(model), lambda model=model: fit(model, numbers())) for model in _REGRESSORS),
     Case("LinearRegression two targets", lambda: fit(lm.LinearRegression(), numbers(targets=2))),
     Case("Ridge two targets", lambda: fit(lm.Ridge(), numbers(targets=2))),

@@ -148,7 +148,6 @@ _PROJECTIONS = [
     _alone("Nystroem", Nystroem(gamma=0.1, n_components=20, **_SEED)),
     _alone("FeatureAgglomeration", FeatureAgglomeration(2)),
     Case("LinearDiscriminantAnalysis as a step", lambda: _before(LinearDiscriminantAnalysis())),
-    _alone("NMF", decomposition.NMF(2, max_iter=2000, **_SEED), _positive, lowered=False, note="solves a problem a row"),
 ]
 
 _SELECTORS = [
