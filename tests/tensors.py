@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from salver.artifact.artifact import describe_files, write_golden, write_manifest
-from salver.artifact.manifest import Framework, Golden, Lowering, Manifest, RuntimeSpec
+from salver.artifact.manifest import Golden, Lowering, Manifest, RuntimeSpec
+from salver.types.framework import Framework
 from salver.types.signature import Column, Output, Signature
 
 ELEMENTS = {

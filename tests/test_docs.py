@@ -15,10 +15,11 @@ from typing import NamedTuple
 import msgspec
 import pytest
 
-from salver.artifact.manifest import Attempt, File, Framework, Golden, Lowering, Manifest, RuntimeSpec
+from salver.artifact.manifest import Attempt, File, Golden, Lowering, Manifest, RuntimeSpec
 from salver.cli.main import parser
 from salver.log.record import Record
 from salver.server.problems import STATUS
+from salver.types.framework import Framework
 from salver.types.signature import Column, Output, Signature
 from tests.models import iris_file
 from tests.serving import SALVER, Served, serving

@@ -18,11 +18,12 @@ import psutil
 import pytest
 
 from salver.artifact.artifact import describe_files, open_artifact, write_golden, write_manifest
-from salver.artifact.manifest import Framework, Golden, Lowering, Manifest, RuntimeSpec
+from salver.artifact.manifest import Golden, Lowering, Manifest, RuntimeSpec
 from salver.engine.lane import Lane
 from salver.engine.model import Model
 from salver.errors import PredictionFailed, Unavailable
 from salver.runtimes.native import NativeRuntime
+from salver.types.framework import Framework
 from salver.types.signature import Column, Output, Signature
 from tests.engine.noted import Noted, until_told
 from tests.runtimes.failing import DIE, EXIT, FEWER, OK, RAISE, SECRET, SLOW, Failing, Unloadable, Unreadable

@@ -6,6 +6,7 @@ from typing import Literal
 
 import msgspec
 
+from salver.types.framework import Framework
 from salver.types.signature import Signature
 
 FORMAT = 1
@@ -22,14 +23,6 @@ class File(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     sha256: str
     size_bytes: int
-
-
-class Framework(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What the model was made with."""
-
-    name: str  # "scikit-learn", "xgboost", …
-    version: str
-    model: str  # the class, for people: "RandomForestClassifier"
 
 
 class RuntimeSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any, Protocol
 
-from salver.artifact.manifest import Framework
+from salver.types.framework import Framework
 from salver.types.signature import Columns, Signature
 
 

@@ -10,9 +10,9 @@ from typing import Any
 
 import numpy as np
 
-from salver.artifact.manifest import Framework
 from salver.errors import ModelFileError
 from salver.frameworks.base import indices
+from salver.types.framework import Framework
 from salver.types.signature import Column, Columns, Output, Signature
 
 _EXPONENT = ("Poisson", "Tweedie")

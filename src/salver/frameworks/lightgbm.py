@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from salver.artifact.manifest import Framework
 from salver.errors import ModelFileError
 from salver.frameworks.base import indices
+from salver.types.framework import Framework
 from salver.types.signature import Column, Columns, Label, Output, Signature
 
 

@@ -15,10 +15,10 @@ from typing import Any, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from salver.artifact.manifest import Framework
 from salver.errors import ModelFileError
 from salver.frameworks.base import indices
 from salver.frameworks.sklearn_columns import Use, Walk
+from salver.types.framework import Framework
 from salver.types.signature import Column, Columns, Label, Output, Signature, Task
 
 _PLAIN = (0.0, 1.0, 0.5, 2.0)

@@ -12,8 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from salver.artifact.manifest import Framework
 from salver.errors import ModelFileError
+from salver.types.framework import Framework
 from salver.types.signature import Column, Columns, Label, Output, Signature
 
 _WRAPPERS = {"classifier": "XGBClassifier", "regressor": "XGBRegressor", "ranker": "XGBRanker"}

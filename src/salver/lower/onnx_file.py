@@ -14,11 +14,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from salver.artifact.manifest import Attempt, Framework, Golden, Lowering, RuntimeSpec
+from salver.artifact.manifest import Attempt, Golden, Lowering, RuntimeSpec
 from salver.errors import ModelFileError
 from salver.lower.proof import row_us
 from salver.runtimes.base import Runtime, load
 from salver.runtimes.onnx import DTYPES
+from salver.types.framework import Framework
 from salver.types.signature import Column, Columns, Output, Signature
 
 AS_IT_IS = "as it is"

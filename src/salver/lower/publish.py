@@ -8,10 +8,11 @@ import time
 from pathlib import Path
 
 from salver.artifact.artifact import atomic_folder, describe_files, write_golden, write_manifest
-from salver.artifact.manifest import Framework, Golden, Lowering, Manifest, RuntimeSpec
+from salver.artifact.manifest import Golden, Lowering, Manifest, RuntimeSpec
 from salver.frameworks.files import read
 from salver.lower import onnx_file
 from salver.lower.compile import lower
+from salver.types.framework import Framework
 from salver.types.signature import Signature
 
 _Parts = tuple[Signature, Framework, RuntimeSpec, Lowering, Golden]
