@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import pytest
 
@@ -70,6 +71,15 @@ def test_a_model_that_is_not_what_it_was_is_refused(tmp_path: Path, golden: Gold
 
 def test_a_difference_within_the_tolerance_is_none(tmp_path: Path) -> None:
     Model(with_golden(tmp_path, Golden([[1.0]], {"prediction": [1.0 + 1e-7]}, 1e-6))).close()
+
+
+def test_an_infinite_answer_is_the_null_that_was_stored(tmp_path: Path) -> None:
+    folder = echo_folder(
+        tmp_path / "echo", columns=(Column("a", infinite=True, nullable=True),), rows=[["Infinity"], [None], [2.0]]
+    )
+    stored = open_artifact(folder)
+    outputs = msgspec.json.decode(msgspec.json.encode({"prediction": [np.inf, np.nan, 2.0]}))
+    Model(Artifact(stored.folder, stored.manifest, Golden(stored.golden.rows, outputs, 0.0))).close()
 
 
 def test_what_a_call_costs_is_measured_at_load(tmp_path: Path) -> None:

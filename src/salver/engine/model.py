@@ -106,7 +106,8 @@ class Model:
 def _agrees(output: Output, want: list[Any], got: NDArray[Any], tolerance: float) -> bool:
     if output.classes is not None or got.dtype.kind not in "fc":
         return got.tolist() == want
-    expected = np.array(want, dtype=np.float64)  # null, which is how JSON has NaN, becomes NaN again
+    expected = np.array(want, dtype=np.float64)  # null, which is how JSON has NaN and infinity, becomes NaN
     if expected.shape != got.shape:
         return False
-    return bool(np.allclose(got.astype(np.float64), expected, rtol=tolerance, atol=tolerance, equal_nan=True))
+    finite = np.where(np.isfinite(got), got, np.nan).astype(np.float64)
+    return bool(np.allclose(finite, expected, rtol=tolerance, atol=tolerance, equal_nan=True))
