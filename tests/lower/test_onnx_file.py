@@ -38,7 +38,8 @@ def test_images_in_embeddings_and_scores_out(tmp_path: Path) -> None:
         helper.make_node("Flatten", ["pooled"], ["embedding"]),
         helper.make_node("ReduceSum", ["embedding", "axis"], ["score"], keepdims=0),
     ]
-    file = write(tmp_path / "i.onnx", nodes, [floats("image", "N", 3, 4, 4)], [floats("embedding", "N", 3), floats("score", "N")], [axis])
+    outputs = [floats("embedding", "N", 3), floats("score", "N")]
+    file = write(tmp_path / "i.onnx", nodes, [floats("image", "N", 3, 4, 4)], outputs, [axis])
     model = opened(file, tmp_path)
     assert model.signature.columns[0].shape == (3, 4, 4)
     image = np.arange(48, dtype=np.float32).reshape(1, 3, 4, 4)

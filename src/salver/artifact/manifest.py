@@ -98,5 +98,3 @@ class Golden(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     rows: list[list[object]]
     outputs: dict[str, list[object]]
     tolerance: float
-
-

@@ -64,7 +64,8 @@ class Engine:
             return versions[max(versions)]
         if reference.version in versions:
             return versions[reference.version]
-        raise NotFound(f"model '{name}' has no version or alias '{reference.version or reference.alias}'", code="unknown_version")
+        which = reference.version or reference.alias
+        raise NotFound(f"model '{name}' has no version or alias '{which}'", code="unknown_version")
 
     async def close(self) -> None:
         """Answer what waits, then let every model go."""

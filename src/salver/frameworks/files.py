@@ -82,4 +82,3 @@ def _read_skops(path: Path) -> Any:
 def _package(module: str | None) -> str:
     top = (module or "").partition(".")[0]
     return _LIBRARIES.get(top, top)
-

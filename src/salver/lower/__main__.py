@@ -1,4 +1,4 @@
-"""`python -m salver.lower FILE NAME DESTINATION`: lowering in a process of its own, so that who asks imports no training library.
+"""`python -m salver.lower FILE NAME DESTINATION`: lowering in a process of its own; who asks imports no training library.
 
 Exits 0 with the artifact written, or 3 with the error's code and message as JSON on standard output.
 """
@@ -34,7 +34,8 @@ def _pass_on(warned: list[warnings.WarningMessage]) -> None:
     """Say which library versions do not fit; the libraries' other advice is for trainers."""
     told = {str(warning.message) for warning in warned if warning.category.__name__ == "InconsistentVersionWarning"}
     for message in sorted(told)[:1]:
-        print(f"  warning: {message.partition('. This might')[0]}; the proof holds for the library installed here", file=sys.stderr)
+        what = message.partition(". This might")[0]
+        print(f"  warning: {what}; the proof holds for the library installed here", file=sys.stderr)
 
 
 if __name__ == "__main__":

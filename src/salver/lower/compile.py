@@ -39,7 +39,7 @@ class Lowered:
 
 
 def lower(trained: Trained, folder: Path, original: RuntimeSpec) -> Lowered:
-    """Try each way of lowering `trained` into `folder` and keep the fastest proven one; `original` is how to serve it if none is.
+    """Try each way of lowering `trained` into `folder` and keep the fastest proven one; `original` is used if none is.
 
     Files of ways that were not chosen are removed.
     """
@@ -77,9 +77,7 @@ def _affordable_rows(trained: Trained) -> Columns:
     return take(rows, slice(0, max(few, min(ROWS, int(ORIGINAL_BUDGET_S / max(row_s, 1e-9))))))
 
 
-def _attempt(
-    by: str, spec: RuntimeSpec, trained: Trained, folder: Path, rows: Columns, expected: Columns
-) -> Attempt:
+def _attempt(by: str, spec: RuntimeSpec, trained: Trained, folder: Path, rows: Columns, expected: Columns) -> Attempt:
     try:
         with _awake(spec, trained.signature, folder) as runtime:
             feed = feeder(spec, trained.signature, rows)

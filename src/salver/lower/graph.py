@@ -125,7 +125,8 @@ class Graph:
 
         nodes = [*self._nodes, *(helper.make_node("Identity", [v.name], [name]) for name, v in outputs.items())]
         rows = [helper.make_tensor_value_info("X", 11, [None, self.x.width])]  # 11 is DOUBLE
-        made = helper.make_graph(nodes, "salver", rows, [helper.make_empty_tensor_value_info(n) for n in outputs], self._tensors)
+        given = [helper.make_empty_tensor_value_info(name) for name in outputs]
+        made = helper.make_graph(nodes, "salver", rows, given, self._tensors)
         opsets = [helper.make_opsetid("", OPSET), helper.make_opsetid("ai.onnx.ml", ML_OPSET)]
         return helper.make_model(made, opset_imports=opsets, ir_version=IR_VERSION).SerializeToString()
 

@@ -13,9 +13,36 @@ from salver.errors import LoweringError
 from salver.frameworks.base import Trained
 
 _REGRESSORS = frozenset(
-    ["LinearRegression", "Ridge", "RidgeCV", "Lasso", "LassoCV", "LassoLars", "LassoLarsCV", "LassoLarsIC", "ElasticNet", "ElasticNetCV", "MultiTaskLasso", "MultiTaskLassoCV", "MultiTaskElasticNet", "MultiTaskElasticNetCV", "Lars", "LarsCV", "OrthogonalMatchingPursuit", "OrthogonalMatchingPursuitCV", "BayesianRidge", "ARDRegression", "HuberRegressor", "TheilSenRegressor", "LinearSVR", "SGDRegressor", "PassiveAggressiveRegressor", "QuantileRegressor"]
+    (
+        "LinearRegression",
+        "Ridge",
+        "RidgeCV",
+        "Lasso",
+        "LassoCV",
+        "LassoLars",
+        "LassoLarsCV",
+        "LassoLarsIC",
+        "ElasticNet",
+        "ElasticNetCV",
+        "MultiTaskLasso",
+        "MultiTaskLassoCV",
+        "MultiTaskElasticNet",
+        "MultiTaskElasticNetCV",
+        "Lars",
+        "LarsCV",
+        "OrthogonalMatchingPursuit",
+        "OrthogonalMatchingPursuitCV",
+        "BayesianRidge",
+        "ARDRegression",
+        "HuberRegressor",
+        "TheilSenRegressor",
+        "LinearSVR",
+        "SGDRegressor",
+        "PassiveAggressiveRegressor",
+        "QuantileRegressor",
+    )
 )
-_SCORERS = frozenset(["RidgeClassifier", "RidgeClassifierCV", "LinearSVC", "Perceptron", "PassiveAggressiveClassifier"])
+_SCORERS = frozenset(("RidgeClassifier", "RidgeClassifierCV", "LinearSVC", "Perceptron", "PassiveAggressiveClassifier"))
 _Affine = tuple[NDArray[np.float64], NDArray[np.float64]]  # x → x · scale + shift
 
 

@@ -115,9 +115,7 @@ def _outputs(args: list[Any]) -> tuple[Output, ...]:
     return tuple(made)
 
 
-def _answerable(
-    runtime: Runtime, signature: Signature, matrix: bool
-) -> tuple[Callable[[Columns], Columns], Columns]:
+def _answerable(runtime: Runtime, signature: Signature, matrix: bool) -> tuple[Callable[[Columns], Columns], Columns]:
     """How the graph is asked, and two rows that it answers. Raises ModelFileError when no size of its open dimensions works."""
 
     def ask(rows: Columns) -> Columns:

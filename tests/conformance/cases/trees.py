@@ -134,9 +134,7 @@ def _forest_cases():
         yield Case(f"{name} weighted", lambda make=make: _fit(make(max_depth=4), _classes(3), sample_weight=_weights()))
         yield Case(f"{name} multilabel", lambda make=make: _fit(make(max_depth=5), _labels()))
         yield Case(f"{name} multi-output", lambda make=make: _fit(make(max_depth=5), _two_tasks()))
-        yield Case(
-            f"{name} missing", lambda make=make: _fit(make(max_depth=5), (_holes(_classes(3)[0]), _classes(3)[1]))
-        )
+        yield Case(f"{name} missing", lambda make=make: _fit(make(max_depth=5), (_holes(_classes(3)[0]), _classes(3)[1])))
         yield Case(f"{name} one class", lambda make=make: _fit(make(), (_table()[0], np.full(300, 3))))
     for name, make in _REGRESSORS.items():
         yield Case(f"{name}", lambda make=make: _fit(make(), _table()))
@@ -158,9 +156,7 @@ def _boosting_cases():
         )
     few = {"n_estimators": 8, **_SEED}
     yield Case("GradientBoostingClassifier multiclass", lambda: _fit(GradientBoostingClassifier(**few), _classes(4)))
-    yield Case(
-        "GradientBoostingClassifier zero", lambda: _fit(GradientBoostingClassifier(init="zero", **few), _classes(3))
-    )
+    yield Case("GradientBoostingClassifier zero", lambda: _fit(GradientBoostingClassifier(init="zero", **few), _classes(3)))
     yield Case("GradientBoostingRegressor zero", lambda: _fit(GradientBoostingRegressor(init="zero", **few), _table()))
     yield Case(
         "GradientBoostingClassifier dummy",
@@ -200,9 +196,7 @@ def _hist_cases():
     R, C = HistGradientBoostingRegressor, HistGradientBoostingClassifier
     for loss in ("squared_error", "absolute_error", "poisson", "gamma"):
         yield Case(f"HistGradientBoostingRegressor {loss}", lambda loss=loss: _fit(_hist(R, loss=loss), _positive()))
-    yield Case(
-        "HistGradientBoostingRegressor quantile", lambda: _fit(_hist(R, loss="quantile", quantile=0.8), _table())
-    )
+    yield Case("HistGradientBoostingRegressor quantile", lambda: _fit(_hist(R, loss="quantile", quantile=0.8), _table()))
     yield Case("HistGradientBoostingRegressor constant", lambda: _fit(_hist(R), _constant()))
     yield Case("HistGradientBoostingRegressor missing", lambda: _fit(_hist(R), (_holes(_table()[0]), _table()[1])))
     yield Case("HistGradientBoostingRegressor categories", lambda: _fit(_hist(R), _frame()))
@@ -243,9 +237,7 @@ def _isolation_cases():
         "IsolationForest contamination",
         lambda: (IsolationForest(n_estimators=20, contamination=0.2, **_SEED).fit(X), X),
     )
-    yield Case(
-        "IsolationForest some columns", lambda: (IsolationForest(n_estimators=20, max_features=0.5, **_SEED).fit(X), X)
-    )
+    yield Case("IsolationForest some columns", lambda: (IsolationForest(n_estimators=20, max_features=0.5, **_SEED).fit(X), X))
     yield Case(
         "IsolationForest small samples",
         lambda: (IsolationForest(n_estimators=20, max_samples=16, contamination=0.1, **_SEED).fit(X), X),
