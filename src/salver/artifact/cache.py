@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 from importlib.metadata import version
+from importlib.util import find_spec
 from pathlib import Path
 
 from salver.artifact.artifact import sha256_of
 
 
 def cached_folder(store: Path, file: Path, name: str) -> Path:
-    """Where the artifact of `file` under `name` is kept. Another Salver may lower otherwise, so its version is in the key."""
-    return store / "cache" / f"{sha256_of(file)[:32]}-{version('salver')}" / name
+    """Where the artifact of `file` under `name` is kept.
+
+    Another Salver may lower otherwise, so its version is in the key; so is whether it could write graphs at all, since what
+    is not lowered for want of a package is lowered once the package is there.
+    """
+    graphs = "" if find_spec("onnx") else "-without-onnx"
+    return store / "cache" / f"{sha256_of(file)[:32]}-{version('salver')}{graphs}" / name

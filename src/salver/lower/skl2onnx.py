@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import warnings
 from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,8 @@ def convert(trained: Trained, folder: Path) -> RuntimeSpec:
     """Write skl2onnx's graph of the model, with the signature's outputs. Raises LoweringError."""
     if (folder / "graph.onnx").exists():
         raise LoweringError("")  # ours was written; this is for what it refused
+    if find_spec("skl2onnx") is None:
+        raise LoweringError("")  # our own way says what to install
     signature = trained.signature
     if trained.framework.name != "scikit-learn" or not all(c.is_number and not c.shape for c in signature.columns):
         raise LoweringError("it does not take numbers alone")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
 
 from salver.artifact.manifest import RuntimeSpec
@@ -18,6 +19,8 @@ Way = Callable[[Trained, Path], RuntimeSpec]
 
 def graph(trained: Trained, folder: Path) -> RuntimeSpec:
     """Our own converters, in double precision."""
+    if find_spec("onnx") is None:
+        raise LoweringError("lowering it needs the package onnx: pip install 'salver[train]'")
     import_module("salver.lower.estimators")  # registers the converters
     signature = trained.signature
     if any(column.dtype == "string" or column.shape for column in signature.columns):

@@ -8,15 +8,16 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Sequence
+from dataclasses import dataclass
 from importlib import import_module
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from salver.errors import LoweringError
 from salver.frameworks.sklearn import NEVER_SEEN, dense
-from salver.lower.arithmetic import apply, number, where
+from salver.lower.arithmetic import add, number, sub, where
 from salver.lower.converters import transformer
 from salver.lower.graph import Graph, Value
 from salver.lower.rows import Landmarks, landmarks_of
@@ -24,28 +25,94 @@ from salver.lower.rows import Landmarks, landmarks_of
 _NUMBER_NEVER_SEEN = -987_654_321.0
 
 
+@dataclass(frozen=True)
+class _Column:
+    """What an encoder makes of one column: `table` has a row for each of `values`, then a missing one, then one never seen."""
+
+    values: list[Any]
+    table: NDArray[np.float64]
+    coded: bool  # the graph is given codes of the values, not the values
+
+    @property
+    def compared(self) -> NDArray[np.float64]:
+        """The values as the graph meets them."""
+        return np.arange(len(self.values), dtype=np.float64) if self.coded else np.array(self.values, dtype=np.float64)
+
+    @property
+    def hot(self) -> NDArray[np.float64]:
+        """Which output is 1, a row of the table; -1 for none."""
+        ones = self.table == 1
+        return np.where(ones.any(axis=1), ones.argmax(axis=1), -1.0)
+
+
 @transformer("sklearn", "OneHotEncoder", "OrdinalEncoder", "TargetEncoder")
 def encoder(model: Any, x: Value, g: Graph) -> Value:
-    return g.concat([_encoded(model, i, g.columns(x, [i]), g) for i in range(x.width)])
+    columns = [_column(model, i, codes) for i, codes in enumerate(x.categories)]
+    if type(model).__name__ == "OneHotEncoder":
+        return _switches(columns, x, g)
+    made = _looked_up([column.table for column in columns], columns, x, g)
+    width = sum(column.table.shape[1] for column in columns)
+    return g.op("Reshape", made, g.const([-1, width], np.int64), width=width)
 
 
-def _encoded(model: Any, i: int, x: Value, g: Graph) -> Value:
-    """One column through its table: rows for the known values, then a missing one, then one never seen."""
-    codes = x.categories[0]
+def _column(model: Any, i: int, codes: tuple[Any, ...] | None) -> _Column:
     values = list(codes) if codes is not None else _known(model, i)
-    table = answers(model, i, values)
-    last = np.float64(len(values))
-    missing = g.op("IsNaN", x)
-    if codes is not None:
-        unseen = apply(g, "Less", x, 0.0)
-        place = where(g, missing, last, where(g, unseen, last + 1, x))
-        index = g.flat(g.cast(place, np.int64))
-    else:
-        hits = g.op("Equal", x, g.const(np.array(values, dtype=np.float64)), width=len(values))
-        always = g.op("Or", missing, g.op("Not", missing, width=1), width=1)
-        found = g.concat([*([hits] if values else []), missing, always])
-        index = g.op("ArgMax", g.cast(found, np.int32), axis=1, keepdims=0)
-    return g.op("Gather", g.const(table), index, width=table.shape[1])
+    return _Column(values, answers(model, i, values), codes is not None)
+
+
+def _switches(columns: list[_Column], x: Value, g: Graph) -> Value:
+    """One-hot: each output is 1 where its column holds the output's value."""
+    wanted = [np.full(column.table.shape[1], np.nan) for column in columns]
+    for column, mine in zip(columns, wanted, strict=True):
+        alone = np.flatnonzero((column.table[:-2] == 1).any(axis=1))
+        mine[column.hot[alone].astype(int)] = column.compared[alone]
+    if any(_is_grouped(column) for column in columns):
+        # An output stands for several values: first each value becomes the place of its output.
+        places = _looked_up([column.hot[:, None] for column in columns], columns, x, g)
+        x = g.op("Squeeze", places, g.const([2], np.int64), width=x.width)
+        wanted = [np.arange(len(mine), dtype=np.float64) for mine in wanted]
+    table = _padded(wanted)
+    held = g.op("Unsqueeze", x, g.const([2], np.int64))
+    every = number(g, g.op("Equal", held, g.const(table)))
+    flat = g.op("Reshape", every, g.const([-1, table.size], np.int64), width=table.size)
+    outputs = np.arange(table.shape[1]) < np.array([[len(mine)] for mine in wanted])
+    return g.columns(flat, np.flatnonzero(outputs).tolist())
+
+
+def _is_grouped(column: _Column) -> bool:
+    """Whether an output stands for more than one value, or for missing or unseen ones."""
+    hot = column.hot[column.hot >= 0]
+    return len(np.unique(hot)) < len(hot) or bool((column.hot[-2:] >= 0).any())
+
+
+def _looked_up(tables: list[NDArray[np.float64]], columns: list[_Column], x: Value, g: Graph) -> Value:
+    """The row of each column's table for what it holds, (rows, columns, width of the tables): one Gather for all of them."""
+    # The row for one never seen goes first, which is where its code, -1, leads.
+    stacked = np.concatenate([np.roll(table, 1, axis=0) for table in tables])
+    ends = np.cumsum([len(table) for table in tables]).astype(np.float64)
+    starts = np.concatenate([[0.0], ends[:-1]])
+    place = where(g, g.op("IsNaN", x, width=x.width), ends - 1, add(g, _codes(columns, x, g), starts + 1))
+    return g.op("Gather", g.const(stacked), g.cast(place, np.int64), axis=0)
+
+
+def _codes(columns: list[_Column], x: Value, g: Graph) -> Value:
+    """Values as codes, -1 for one never seen, where the signature has not coded them already."""
+    if all(column.coded for column in columns):
+        return x
+    table = _padded([[] if column.coded else column.compared for column in columns])
+    held = g.op("Unsqueeze", x, g.const([2], np.int64))
+    found = number(g, g.op("Equal", held, g.const(table)))
+    # At most one of them is 1: the product counts from 1, and 0 is none.
+    codes = sub(g, g.op("MatMul", found, g.const(np.arange(1.0, table.shape[1] + 1)), width=x.width), 1.0)
+    return where(g, np.array([column.coded for column in columns]), x, codes)
+
+
+def _padded(rows: Sequence[ArrayLike]) -> NDArray[np.float64]:
+    """Rows of different lengths as one table, filled up with NaN, which equals nothing."""
+    made = np.full((len(rows), max(1, *(np.size(row) for row in rows))), np.nan)
+    for row, values in zip(made, rows, strict=True):
+        row[: np.size(values)] = values
+    return made
 
 
 def _known(model: Any, i: int) -> list[Any]:
