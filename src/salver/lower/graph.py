@@ -6,7 +6,7 @@ column's `categories`, `UNSEEN` (-1) when it is not among them, and NaN when it 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -34,6 +34,9 @@ class Value:
 
     def __repr__(self) -> str:
         return f"<Value {self.name} width={self.width}>"
+
+
+Step = tuple[Value, list[Value]]
 
 
 class Graph:
@@ -72,6 +75,21 @@ class Graph:
         names = [value.name if value is not None else "" for value in inputs]
         self._nodes.append(helper.make_node(kind, names, [value.name for value in made], domain=domain, **attributes))
         return made
+
+    def loop(self, most: int, going: Value, state: list[Value], body: Callable[[list[Value]], Step]) -> list[Value]:
+        """Repeat `body`, from a state of float64 values to whether to go on and the next state, while `going`."""
+        from onnx import helper
+
+        outer, self._nodes = self._nodes, []
+        given = [Value(self._fresh("v")) for _ in state]
+        more, following = body(given)
+        nodes, self._nodes = self._nodes, outer
+        turn, gone = (helper.make_tensor_value_info(self._fresh("v"), kind, []) for kind in (7, 9))  # INT64, BOOL
+        shapeless = [helper.make_tensor_value_info(value.name, 11, None) for value in (*given, *following)]
+        inputs = [turn, gone, *shapeless[: len(given)]]
+        outputs = [helper.make_tensor_value_info(more.name, 9, []), *shapeless[len(given) :]]
+        repeated = helper.make_graph(nodes, self._fresh("loop"), inputs, outputs)
+        return self.ops("Loop", self.const(most, np.int64), going, *state, outputs=len(state), body=repeated)
 
     def cast(self, value: Value, dtype: Any) -> Value:
         """To another element type (a numpy dtype). Codes of categories stay what they are."""

@@ -193,6 +193,16 @@ _FRAMES = [
         lambda: _customers(OrdinalEncoder(handle_unknown="use_encoded_value", unknown_value=-1, encoded_missing_value=-2)),
     ),
     Case("DataFrame target-encoded", lambda: _customers(TargetEncoder(cv=_FOLDS), last=SVC())),
+    Case("DataFrame one-hot with numbers", lambda: _all_encoded(OneHotEncoder(handle_unknown="ignore"))),
+    Case(
+        "DataFrame one-hot with numbers rare",
+        lambda: _all_encoded(OneHotEncoder(max_categories=3, handle_unknown="infrequent_if_exist")),
+    ),
+    Case(
+        "DataFrame ordinal with numbers",
+        lambda: _all_encoded(OrdinalEncoder(handle_unknown="use_encoded_value", unknown_value=-1, encoded_missing_value=-2)),
+    ),
+    Case("DataFrame target-encoded with numbers", lambda: _all_encoded(TargetEncoder(cv=_FOLDS))),
     Case("DataFrame by selector", lambda: _by_selector()),
     Case("DataFrame by mask and slice", lambda: _by_place()),
     Case("DataFrame of numbers", lambda: _of_numbers()),
@@ -208,6 +218,15 @@ _FRAMES = [
     ),
     Case("text and numbers", lambda: _text_and_numbers(), lowered=False, note="free text"),
 ]
+
+
+def _all_encoded(encoder: Any) -> tuple[Any, Any]:
+    """Text and whole numbers, some of both missing, through one encoder."""
+    frame, y = customers()
+    frame = frame[["city", "visits", "plan"]].astype({"visits": float})
+    frame.loc[::9, "visits"] = np.nan
+    steps = ColumnTransformer([("all", encoder, ["city", "visits", "plan"])])
+    return fit(make_pipeline(steps, LogisticRegression(max_iter=2000)), (frame, y))
 
 
 def _by_selector() -> tuple[Any, Any]:
