@@ -22,7 +22,8 @@ demo: $(VENV)/.demo  ## train a model, serve it, ask it, show the log (KEEP=1 le
 	@$(BIN)/python examples/demo.py $(if $(KEEP),--keep)
 
 test: $(VENV)/.dev  ## run the tests
-	$(BIN)/python -m pytest -m "not soak"
+	$(BIN)/python -m pytest tests/conformance --numprocesses 2 --dist loadgroup
+	$(BIN)/python -m pytest --ignore tests/conformance -m "not soak"
 
 check: $(VENV)/.dev  ## style, types, layers, documentation
 	$(BIN)/ruff check .

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import gc
 from collections.abc import Awaitable, Callable, Generator
 from contextlib import contextmanager
 from typing import Any
@@ -54,6 +55,10 @@ class Server(uvicorn.Server):
         except Exception as error:
             self.failure = error
             self.should_exit = True
+            return
+        # What is loaded stays: the collector need not walk it again while somebody waits for an answer.
+        gc.collect()
+        gc.freeze()
 
     @contextmanager
     def capture_signals(self) -> Generator[None, None, None]:
