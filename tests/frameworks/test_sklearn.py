@@ -9,7 +9,13 @@ import pandas as pd
 import pytest
 from sklearn.cluster import KMeans
 from sklearn.compose import ColumnTransformer
-from sklearn.ensemble import HistGradientBoostingClassifier, IsolationForest, RandomForestClassifier
+from sklearn.ensemble import (
+    BaggingClassifier,
+    HistGradientBoostingClassifier,
+    IsolationForest,
+    RandomForestClassifier,
+    VotingClassifier,
+)
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LinearRegression, LogisticRegression
@@ -139,3 +145,21 @@ def test_a_model_trained_in_float32_is_held_to_its_own_precision() -> None:
 def test_a_model_that_is_not_fitted_is_refused() -> None:
     with pytest.raises(ModelFileError, match="is it fitted"):
         adapt(LogisticRegression())
+
+
+def test_everything_inside_answers_in_one_thread() -> None:
+    forest = RandomForestClassifier(3, n_jobs=2)
+    bags = BaggingClassifier(RandomForestClassifier(2, n_jobs=-1), 2, n_jobs=2)
+    votes = VotingClassifier([("forest", forest), ("bags", bags)], voting="soft", n_jobs=2)
+    model = _fitted(make_pipeline(StandardScaler(), votes), several()).model
+    inside = model[-1].estimators_
+    parts = [model[-1], *inside, *inside[1].estimators_, inside[1].estimator_]
+    assert [part.n_jobs for part in parts] == [1] * len(parts)
+
+
+def test_a_sum_over_trees_is_the_same_each_time() -> None:
+    X, y = several()
+    trained = _fitted(RandomForestClassifier(60, n_jobs=2, random_state=0), (X, y))
+    rows = {name: X[:, i] for i, name in enumerate(trained.signature.names)}
+    first = trained.predict(rows)["probabilities"]
+    assert all(np.array_equal(trained.predict(rows)["probabilities"], first) for _ in range(5))

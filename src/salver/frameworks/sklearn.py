@@ -31,6 +31,7 @@ class SklearnModel:
     """A fitted estimator or Pipeline."""
 
     def __init__(self, model: Any) -> None:
+        answer_in_one_thread(model)
         self.model = model
         walk = _walked(model)
         names = _names(model)
@@ -56,6 +57,29 @@ class SklearnModel:
     def answer(self, columns: Columns) -> Any:
         with _unwarned():
             return _asked(self.model)(self._feed(columns))
+
+
+def answer_in_one_thread(model: Any) -> None:
+    """Set n_jobs to 1 in the model and everything inside it, in place.
+
+    Threads add their trees in the order in which they finish, so that the same row gets another sum each time; and requests
+    share the cores already.
+    """
+    todo, seen = [model], set[int]()
+    while todo:
+        part = todo.pop()
+        if isinstance(part, np.ndarray):
+            part = part.tolist() if part.dtype == object else []
+        if isinstance(part, dict):
+            part = list(cast("dict[Any, Any]", part).values())
+        if isinstance(part, list | tuple):
+            todo += cast("list[Any]", part)
+        elif hasattr(part, "get_params") and not isinstance(part, type) and id(part) not in seen:
+            seen.add(id(part))
+            held = vars(part)
+            todo += held.values()
+            if "n_jobs" in held:
+                part.n_jobs = 1
 
 
 @contextmanager

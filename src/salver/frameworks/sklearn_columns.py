@@ -137,7 +137,9 @@ def _parts(model: Any) -> Iterator[tuple[Any, Sequence[int] | None]]:
         yield getattr(model, name), support
     features = getattr(model, "estimators_features_", None)
     for name in _HELD_MANY:
-        for k, part in enumerate(np.ravel(np.array(getattr(model, name, []), dtype=object))):
+        held: Any = getattr(model, name, [])
+        # Only an array has more than one axis: numpy would take a forest in a list for a list of trees.
+        for k, part in enumerate(held.ravel().tolist() if isinstance(held, np.ndarray) else held):
             yield part, None if features is None else features[k]
 
 

@@ -9,6 +9,7 @@ Always the same rows for the same model.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from importlib import import_module
 from typing import Any
 
 import numpy as np
@@ -72,6 +73,7 @@ def landmarks_of(library: str, *classes: str) -> Callable[[Finder], Finder]:
 
 def find_landmarks(model: Any, landmarks: Landmarks) -> None:
     """Note the landmarks of `model`, if a finder is registered for its class; composite models ask for their parts."""
+    import_module("salver.lower.estimators")  # registers the finders
     find = _finders.get((type(model).__module__.partition(".")[0], type(model).__name__))
     if find:
         find(model, landmarks)

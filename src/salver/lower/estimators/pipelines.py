@@ -152,6 +152,8 @@ def before(step: Any, rows: Any) -> Any:
         return _before_columns(step, rows)
     if type(step).__name__ == "SimpleImputer":
         return rows if rows.shape[1] == step.n_features_in_ and rows.dtype.kind == "f" else None
+    if type(step).__name__ == "FunctionTransformer" and step.func is None:  # so does a fitted ColumnTransformer pass on
+        return rows
     if type(step).__name__ in ("FunctionTransformer", "OneHotEncoder") or not hasattr(step, "inverse_transform"):
         return None
     if hasattr(step, "steps"):
