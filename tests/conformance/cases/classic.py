@@ -140,12 +140,7 @@ _CLUSTERS = [
     Case("MeanShift", lambda: fit(MeanShift(bandwidth=3.0), several())),
     Case("AffinityPropagation", lambda: fit(AffinityPropagation(**_SEED), several(60))),
     Case("Birch", lambda: fit(Birch(n_clusters=3), several())),
-    Case(
-        "BisectingKMeans",
-        lambda: fit(BisectingKMeans(4, **_SEED), several()),
-        lowered=False,
-        note="walks a tree of clusters; no lowering yet",
-    ),
+    Case("BisectingKMeans", lambda: fit(BisectingKMeans(4, **_SEED), several())),
     *(
         Case(f"GaussianMixture {kind}", lambda kind=kind: fit(GaussianMixture(3, covariance_type=kind, **_SEED), several()))
         for kind in ("full", "tied", "diag", "spherical")

@@ -6,14 +6,17 @@ from typing import Any
 
 import numpy as np
 
+from salver.errors import LoweringError
 from salver.lower.arithmetic import (
     add,
+    affine,
     apply,
     dense,
     first_largest,
     matmul,
     mul,
     nearest,
+    number,
     squared_distances,
     sub,
     total,
@@ -32,6 +35,32 @@ def centres(model: Any, x: Value, g: Graph) -> Outputs:
 @transformer("sklearn", "KMeans", "MiniBatchKMeans", "BisectingKMeans", numbers=True)
 def distances_to_centres(model: Any, x: Value, g: Graph) -> Value:
     return apply(g, "Sqrt", squared_distances(g, x, model.cluster_centers_))
+
+
+@predictor("sklearn", "BisectingKMeans", numbers=True)
+def halved(model: Any, x: Value, g: Graph) -> Outputs:
+    """The leaf for which a row is nearer to the right one of two centres at each split on the way: none of them is amiss."""
+    splits: list[Any] = []
+    leaves: list[tuple[int, dict[int, float]]] = []
+    todo: list[tuple[Any, dict[int, float]]] = [(model._bisecting_tree, {})]
+    while todo:
+        node, way = todo.pop()
+        if node.left is None:
+            leaves.append((node.label, way))
+            continue
+        todo += [(node.left, {**way, len(splits): 0.0}), (node.right, {**way, len(splits): 1.0})]
+        splits.append((node.left.center, node.right.center))
+    if not splits:
+        raise LoweringError("BisectingKMeans of one cluster")
+    pairs = np.asarray(splits) + getattr(model, "_X_mean", 0.0)
+    left, right = (affine(g, x, -2.0 * side.T, (side * side).sum(axis=1)) for side in (pairs[:, 0], pairs[:, 1]))
+    turns = number(g, apply(g, "Less", right, left))
+    amiss, start = np.zeros((len(splits), len(leaves))), np.zeros(len(leaves))
+    for k, (_, way) in enumerate(leaves):
+        amiss[list(way), k] = [1.0 - 2.0 * side for side in way.values()]
+        start[k] = sum(way.values())
+    leaf = g.op("ArgMin", affine(g, turns, amiss, start), axis=1, keepdims=0)
+    return {"prediction": g.op("Gather", g.const([label for label, _ in leaves], np.int64), leaf)}
 
 
 @predictor("sklearn", "Birch", numbers=True)
