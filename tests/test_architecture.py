@@ -18,7 +18,7 @@ SOURCE = ROOT / "src" / "salver"
 FILES = sorted(SOURCE.rglob("*.py"))
 
 LAYERS = (
-    ("errors", "config"),
+    ("errors", "config", "version"),
     ("types",),
     ("artifact", "log", "frameworks"),
     ("runtimes", "monitors"),

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
 
 from salver.artifact.artifact import sha256_of
+from salver.version import __version__
 
 
 def cached_folder(store: Path, file: Path, name: str) -> Path:
@@ -16,4 +16,4 @@ def cached_folder(store: Path, file: Path, name: str) -> Path:
     is not lowered for want of a package is lowered once the package is there.
     """
     graphs = "" if find_spec("onnx") else "-without-onnx"
-    return store / "cache" / f"{sha256_of(file)[:32]}-{version('salver')}{graphs}" / name
+    return store / "cache" / f"{sha256_of(file)[:32]}-{__version__}{graphs}" / name

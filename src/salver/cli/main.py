@@ -5,16 +5,16 @@ from __future__ import annotations
 import argparse
 import logging
 import sys
-from importlib.metadata import version
 
 from salver.config import STORE_VARIABLE
 from salver.errors import SalverError
+from salver.version import __version__
 
 
 def parser() -> argparse.ArgumentParser:
     """The whole command line."""
     top = argparse.ArgumentParser(prog="salver", description="Serve trained models.")
-    top.add_argument("--version", action="version", version=f"salver {version('salver')}")
+    top.add_argument("--version", action="version", version=f"salver {__version__}")
     commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
     serve = commands.add_parser("serve", help="serve model files over HTTP", description="Serve model files over HTTP.")
     serve.add_argument("models", nargs="+", metavar="[NAME=]FILE", help="a model file, or the folder of an artifact")

@@ -6,9 +6,8 @@ import argparse
 import asyncio
 import json
 import shlex
-import subprocess
 import sys
-from importlib.metadata import version
+from asyncio.subprocess import DEVNULL, PIPE
 from pathlib import Path
 
 from salver.artifact.artifact import Artifact, open_artifact
@@ -22,6 +21,7 @@ from salver.log.segment import SegmentWriter
 from salver.server.described import how_served
 from salver.server.run import Server
 from salver.types.reference import Reference, model_name
+from salver.version import __version__
 
 _PASTED = 4000  # characters of a curl line's body
 
@@ -36,8 +36,8 @@ def serve(given: argparse.Namespace) -> int:
         engine.expect(name)
 
     async def load(server: Server) -> None:
-        print(f"Salver {version('salver')}", flush=True)
-        lanes = [await engine.load(await asyncio.to_thread(find_artifact, name, file, store)) for name, file in files.items()]
+        print(f"Salver {__version__}", flush=True)
+        lanes = [await engine.load(await find_artifact(name, file, store)) for name, file in files.items()]
         for lane in lanes:
             print(f"\n  {lane.model.name}: " + "\n    ".join(how_served(lane.model.manifest)), flush=True)
         print(f"\n{_where(given, log, lanes[0], len(lanes) > 1)}", flush=True)
@@ -51,7 +51,7 @@ def serve(given: argparse.Namespace) -> int:
     return 0
 
 
-def find_artifact(name: str, file: Path, store: Path) -> Artifact:
+async def find_artifact(name: str, file: Path, store: Path) -> Artifact:
     """The artifact of a model file: from the cache, or lowered now in a process of its own. Raises SalverError."""
     if (file / FILENAME).is_file():
         return open_artifact(file)
@@ -60,18 +60,23 @@ def find_artifact(name: str, file: Path, store: Path) -> Artifact:
     folder = cached_folder(store, file, name)
     if not folder.is_dir():
         print(f"  {name}: lowering {file.name} and proving the result; the next start will be instant", flush=True)
-        _lower(file, name, folder)
-    return open_artifact(folder)
+        await _lower(file, name, folder)
+    return await asyncio.to_thread(open_artifact, folder)
 
 
-def _lower(file: Path, name: str, folder: Path) -> None:
-    done = subprocess.run(
-        [sys.executable, "-m", "salver.lower", str(file), name, str(folder)], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE
-    )
-    if done.returncode == 0:
+async def _lower(file: Path, name: str, folder: Path) -> None:
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "salver.lower", str(file), name, str(folder), stdin=DEVNULL, stdout=PIPE
+    )  # fmt: skip
+    try:
+        said, _ = await process.communicate()
+    finally:
+        if process.returncode is None:  # told to stop meanwhile
+            process.kill()
+    if process.returncode == 0:
         return
     try:
-        refusal = json.loads(done.stdout)
+        refusal = json.loads(said)
     except ValueError:
         raise ModelFileError(f"reading {file.name} failed; what its library said stands above") from None
     raise ModelFileError(refusal["message"])

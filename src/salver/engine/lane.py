@@ -90,11 +90,12 @@ class Lane:
             self._busy = True
             asyncio.get_running_loop().call_soon(self._turn)
 
-    async def close(self) -> None:
-        """Answer what waits, then give the model back."""
-        while self._busy:
+    async def close(self, grace_s: float = 30.0) -> None:
+        """Answer what waits, then give the model back. A model that does not answer within `grace_s` is not waited for."""
+        deadline_s = time.monotonic() + grace_s
+        while self._busy and time.monotonic() < deadline_s:
             await asyncio.sleep(0.005)
-        self._thread.shutdown()
+        self._thread.shutdown(wait=not self._busy)
         self.model.close()
 
     def _turn(self) -> None:

@@ -46,8 +46,13 @@ def adapt(model: Any) -> Trained:
     library = type(model).__module__.partition(".")[0]
     if library in ("xgboost", "lightgbm", "catboost"):
         return import_module(f"salver.frameworks.{library}").adapt(model)
-    if hasattr(model, "predict") or hasattr(model, "transform"):
+    if hasattr(model, "get_params") and (hasattr(model, "predict") or hasattr(model, "transform")):
         return import_module("salver.frameworks.sklearn").adapt(model)
+    if hasattr(model, "predict"):
+        raise ModelFileError(
+            f"the file holds a {type(model).__name__}, which is no scikit-learn estimator (it has no get_params); "
+            "derive it from sklearn.base.BaseEstimator, or save it as ONNX"
+        )
     raise ModelFileError(
         f"the file holds a {type(model).__name__}, which has no predict; save the fitted model itself (or the whole Pipeline)"
     )

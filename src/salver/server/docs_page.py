@@ -7,7 +7,6 @@ import secrets
 import shlex
 from functools import cache
 from html import escape
-from importlib.metadata import version
 from importlib.resources import files
 from string import Template
 from typing import Any
@@ -22,6 +21,7 @@ from salver.server.meanings import MEANING
 from salver.server.openapi import document, newest
 from salver.server.problems import STATUS
 from salver.types.signature import Column, Label, Output
+from salver.version import __version__
 
 LABELS = 12
 """How many categories of a column, or classes of an output, are listed."""
@@ -57,7 +57,7 @@ def page(engine: Engine, url: str, nonce: str) -> str:
     paths = document(engine)["paths"]
     return _template().substitute(
         nonce=nonce,
-        version=escape(version("salver")),
+        version=escape(__version__),
         contents="".join(f'<a href="#{_anchor(lane)}">{escape(lane.model.name)}</a>' for lane in lanes),
         models="\n".join(_model(lane, url) for lane in lanes) or "<p>No model is ready yet.</p>",
         routes="\n".join(

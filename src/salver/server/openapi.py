@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from importlib.metadata import version
 from typing import Any
 
 from salver.engine.engine import Engine
@@ -12,6 +11,7 @@ from salver.server.predict import KEY_CHARACTERS
 from salver.server.problems import MEDIA_TYPE, STATUS, TITLES
 from salver.server.schemas import Schema, answer_schema, output_schema, row_schema
 from salver.server.tensors import NUMPY
+from salver.version import __version__
 
 _JSON = "application/json"
 _TEXT = {"type": "string"}
@@ -31,7 +31,7 @@ def document(engine: Engine) -> dict[str, Any]:
         paths = {"/predict": {"post": _predict(lanes[0], "predict")}, **paths}
     return {
         "openapi": "3.1.0",
-        "info": {"title": "Salver", "version": version("salver"), "description": "Predictions of the models served here."},
+        "info": {"title": "Salver", "version": __version__, "description": "Predictions of the models served here."},
         "servers": [{"url": "/"}],
         "paths": {**paths, **_plain_paths(), **_v2_paths()},
         "components": {"schemas": schemas, "responses": {str(status): _failure(status) for status in TITLES}},

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import functools
 import gc
 from collections.abc import Awaitable, Callable, Generator
@@ -14,6 +15,8 @@ from salver.engine.engine import Engine
 from salver.log.segment import SegmentWriter
 from salver.server.app import make_app
 from salver.server.hot import HotProtocol, HotRoutes
+
+_LOOK_S = 0.1  # how often a server that is still loading looks whether it is told to stop
 
 
 class Server(uvicorn.Server):
@@ -50,14 +53,20 @@ class Server(uvicorn.Server):
         await super().startup(sockets)
         if self.should_exit:
             return
+        loading = asyncio.ensure_future(self._on_listening(self))
+        while not loading.done():
+            await asyncio.wait({loading}, timeout=_LOOK_S)
+            if self.should_exit:
+                loading.cancel()
         try:
-            await self._on_listening(self)
+            await loading
+        except asyncio.CancelledError:
+            return
         except Exception as error:
             self.failure = error
             self.should_exit = True
             return
         # What is loaded stays: the collector need not walk it again while somebody waits for an answer.
-        gc.collect()
         gc.freeze()
 
     @contextmanager

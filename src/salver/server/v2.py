@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import time
-from importlib.metadata import version
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -21,6 +20,7 @@ from salver.server.body import LARGE_BYTES, read_body
 from salver.server.infer import Codec, error_body, error_status
 from salver.server.problems import headers_of
 from salver.types.reference import Reference
+from salver.version import __version__
 
 PREFIX = "/v2"
 
@@ -58,7 +58,7 @@ class V2Face:
         ]
 
     async def server(self, http: Request) -> Response:
-        return JSONResponse({"name": "salver", "version": version("salver"), "extensions": []})
+        return JSONResponse({"name": "salver", "version": __version__, "extensions": []})
 
     async def live(self, http: Request) -> Response:
         return JSONResponse({"live": True})
