@@ -246,3 +246,25 @@ def test_a_full_disk_refuses_predictions_and_nothing_else(tmp_path: Path) -> Non
         answered += [answer.json["id"] for answer in answers if answer.status == 200]
     assert [record.id for record in read_records(store)] == answered
     assert len(answered) == 5
+
+
+def test_told_to_stop_while_lowering_it_stops(tmp_path: Path) -> None:
+    """The model's library takes a minute to read it; nobody waits for that, and its process goes too."""
+    model = tmp_path / "sleepy.pkl"
+    model.write_bytes(b"ctime\nsleep\n(I60\ntR.")  # a pickle that sleeps 60 s when it is read
+    with serving([model], wait=False) as served:
+        lowering = _child(served.process.pid)
+        served.process.terminate()
+        assert served.process.wait(timeout=5) == 0
+        psutil.wait_procs([lowering], timeout=5)
+        assert not lowering.is_running()
+
+
+def _child(pid: int) -> psutil.Process:
+    deadline = time.monotonic() + 30
+    while time.monotonic() < deadline:
+        children = psutil.Process(pid).children()
+        if children:
+            return children[0]
+        time.sleep(0.05)
+    raise AssertionError("no process was started for lowering")

@@ -21,6 +21,8 @@ from salver.runtimes.base import Runtime, load
 from salver.types.rows import RowChecker
 from salver.types.signature import Columns, Signature, take
 
+_CLEARLY = 0.8  # of another's time a row
+
 
 class Lowered:
     """What `lower` found: how to serve the model, how that was proven, and golden rows."""
@@ -50,15 +52,26 @@ def lower(trained: Trained, folder: Path, original: RuntimeSpec) -> Lowered:
             if error.message:
                 attempts.append(Attempt(by, False, error.message))
             continue
+        except Exception as error:  # a converter that trips over a model must not keep it from being served
+            attempts.append(Attempt(by, False, f"its converter failed: {type(error).__name__}: {str(error)[:200]}"))
+            continue
         attempts.append(_attempt(by, specs[by], trained, folder, rows, expected))
-    proven = [attempt for attempt in attempts if attempt.proven]
-    chosen = min(proven, key=lambda attempt: attempt.row_us).by if proven else ""
+    chosen = _fastest([attempt for attempt in attempts if attempt.proven])
     for by, spec in specs.items():
         if by != chosen:
             (folder / spec.file).unlink(missing_ok=True)
     spec = specs[chosen] if chosen else original
     golden = golden_rows(trained, examples, rows)
     return Lowered(spec, Lowering(chosen, original_us, tuple(attempts)), golden)
+
+
+def _fastest(proven: list[Attempt]) -> str:
+    """The way that serves: the first, unless a later one is clearly faster, so that noise does not decide."""
+    chosen: Attempt | None = None
+    for attempt in proven:
+        if chosen is None or attempt.row_us < _CLEARLY * chosen.row_us:
+            chosen = attempt
+    return chosen.by if chosen else ""
 
 
 def _attempt(by: str, spec: RuntimeSpec, trained: Trained, folder: Path, rows: Columns, expected: Columns) -> Attempt:
