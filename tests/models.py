@@ -44,3 +44,17 @@ def churn_file(folder: Path) -> Path:
     file = folder / "churn.pkl"
     joblib.dump(model.fit(rows, np.where((age > 50) & (rows["plan"] == "basic"), "yes", "no")), file)
     return file
+
+
+def classifier_file(folder: Path, labels: list[object]) -> Path:
+    """Logistic regression on four numbers, with these classes."""
+    import joblib
+    import numpy as np
+    from sklearn.linear_model import LogisticRegression
+
+    draw = np.random.default_rng(0)
+    which = np.arange(60) % len(labels)
+    rows = draw.normal(size=(60, 4)) + which[:, None]
+    file = folder / "classifier.pkl"
+    joblib.dump(LogisticRegression().fit(rows, np.array(labels)[which]), file)
+    return file

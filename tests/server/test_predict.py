@@ -1,0 +1,28 @@
+"""The codec of the native protocol: what it writes in short it also writes at length."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from salver.artifact.artifact import open_artifact
+from salver.engine.lane import Batch, Lane
+from salver.engine.model import Model
+from salver.lower.publish import publish
+from salver.server.predict import PLAIN, Codec, Form
+from tests.models import classifier_file
+
+
+@pytest.mark.parametrize("labels", [[0, 1, 2], ["setosa", 'with "quotes"', "ünïcode"], [-1.0, 0.0, 2.0], [False, True]])
+def test_an_answer_in_short_is_the_same_as_at_length(labels: list[object], tmp_path: Path) -> None:
+    publish(classifier_file(tmp_path, labels), "some-model", tmp_path / "artifact")
+    codec = Codec(Lane(Model(open_artifact(tmp_path / "artifact")), None))
+    batch = Batch([], {}, {"prediction": labels}, [f"id-{i}" for i in range(len(labels))], 0)
+    at_length = Form(single=True, probabilities=False)  # equal to PLAIN, but not it
+    for row, label in enumerate(labels):
+        answer = codec.answer(PLAIN, batch, row, 1)
+        assert answer == codec.answer(at_length, batch, row, 1)
+        expected = {"prediction": label, "id": f"id-{row}", "model": "some-model", "version": 1}
+        assert msgspec.json.decode(answer) == expected
