@@ -106,8 +106,12 @@ class Model:
 def _agrees(output: Output, want: list[Any], got: NDArray[Any], tolerance: float) -> bool:
     if output.classes is not None or got.dtype.kind not in "fc":
         return got.tolist() == want
-    expected = np.array(want, dtype=np.float64)  # null, which is how JSON has NaN and infinity, becomes NaN
+    expected = _finite(np.array(want, dtype=np.float64))
     if expected.shape != got.shape:
         return False
-    finite = np.where(np.isfinite(got), got, np.nan).astype(np.float64)
-    return bool(np.allclose(finite, expected, rtol=tolerance, atol=tolerance, equal_nan=True))
+    return bool(np.allclose(_finite(got.astype(np.float64)), expected, rtol=tolerance, atol=tolerance, equal_nan=True))
+
+
+def _finite(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """NaN for infinities too: JSON has null for all of them."""
+    return np.where(np.isfinite(values), values, np.nan)
