@@ -37,7 +37,7 @@ class LinearRuntime:
         self._one = coef.shape[1] == 1
 
     def predict(self, inputs: Columns) -> Columns:
-        raw = inputs["X"] @ self._coef
+        raw = np.dot(inputs["X"], self._coef)
         raw += self._intercept
         return self._answer(raw)
 
@@ -49,9 +49,9 @@ class LinearRuntime:
 
     def _softmax(self, raw: NDArray[Any]) -> Columns:
         label = raw.argmax(axis=1)
-        raw -= raw.max(axis=1, keepdims=True)
+        raw -= np.maximum.reduce(raw, axis=1, keepdims=True)
         np.exp(raw, out=raw)
-        raw /= raw.sum(axis=1, keepdims=True)
+        raw /= np.add.reduce(raw, axis=1, keepdims=True)
         return {"prediction": label, "probabilities": raw}
 
     def _sigmoid(self, raw: NDArray[Any]) -> Columns:

@@ -72,7 +72,9 @@ class Codec:
         self._checker = model.checker
         signature = model.signature
         self._decode_plain = _plain_decoder(len(signature.columns)) if model.checker.all_plain else None
-        self._check_plain = model.checker.check_plain
+        # What is decoded as a tuple of that many doubles is already all that there is to check.
+        exact = len(signature.columns) <= _TUPLE_WIDTH and all(column.dtype == "float64" for column in signature.columns)
+        self._check_plain = None if exact else model.checker.check_plain
         self._main = [output.name for output in signature.outputs if output.name not in ("probabilities", "scores")]
         self._only = self._main[0] if len(self._main) == 1 else ""
         self._has_probabilities = signature.output("probabilities") is not None
@@ -87,7 +89,8 @@ class Codec:
         try:
             if self._decode_plain:
                 try:
-                    return [self._check_plain(self._decode_plain(body).features)], PLAIN, None
+                    row = self._decode_plain(body).features
+                    return [self._check_plain(row) if self._check_plain else row], PLAIN, None
                 except msgspec.MsgspecError:
                     pass  # it asks for more than that, or the other decoder says what is wrong with it
             return self._any_question(body)
