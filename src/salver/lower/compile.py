@@ -10,6 +10,8 @@ from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from pathlib import Path
 
+import msgspec
+
 from salver.artifact.manifest import Attempt, Golden, Lowering, RuntimeSpec
 from salver.errors import LoweringError
 from salver.frameworks.base import Trained
@@ -88,8 +90,6 @@ def _attempt(by: str, spec: RuntimeSpec, trained: Trained, folder: Path, rows: C
 
 
 def _timed(attempt: Attempt, us: float) -> Attempt:
-    import msgspec
-
     return msgspec.structs.replace(attempt, row_us=us)
 
 

@@ -78,8 +78,3 @@ def predict(model: Any, x: Value, graph: Graph) -> Outputs:
     except KeyError:
         raise LoweringError(f"no lowering for {'.'.join(_key(model))}") from None
     return convert(model, graph.numbers(x) if _key(model) in _of_numbers else x, graph)
-
-
-def is_known(model: Any) -> bool:
-    """Whether a converter is registered for exactly this class."""
-    return _key(model) in _transformers or _key(model) in _predictors

@@ -7,6 +7,7 @@ import logging
 import time
 from typing import Any
 
+import msgspec
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
@@ -103,8 +104,6 @@ class Face:
 
 def describe(lane: Lane, whole: bool = False) -> dict[str, Any]:
     """What a client may know of a model."""
-    import msgspec
-
     manifest = lane.model.manifest
     described: dict[str, Any] = {
         "name": manifest.name,
