@@ -20,10 +20,12 @@ FILES = sorted(SOURCE.rglob("*.py"))
 LAYERS = (
     ("errors", "config", "version"),
     ("types",),
+    ("tables",),
     ("artifact", "log", "frameworks"),
-    ("runtimes", "monitors"),
+    ("registry", "runtimes", "monitors"),
     ("lower",),
     ("engine",),
+    ("embedded",),
     ("server", "batch", "stream", "dashboard"),
     ("cli",),
     ("__init__", "__main__"),
