@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from typing import Literal
 
 import msgspec
@@ -87,6 +88,17 @@ class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     created: str  # UTC, ISO 8601
     python: str
     format: int = FORMAT
+
+    @property
+    def digest(self) -> str:
+        """What the model is, not when or under which name it was made: the same content has the same digest (SHA-256, hex)."""
+        content = (self.signature, self.framework, self.runtime, self.files)
+        return hashlib.sha256(msgspec.json.encode(content, order="deterministic")).hexdigest()
+
+    @property
+    def size_bytes(self) -> int:
+        """Of all files but the manifest."""
+        return sum(file.size_bytes for file in self.files.values())
 
 
 class Golden(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -1,4 +1,8 @@
-"""The `salver` command: reads the command line and calls the command, each in a module of its own."""
+"""The `salver` command: reads the command line and calls the command, each in a module of its own.
+
+Such a module has `add(commands)`, which describes its commands and says which function runs each: `run(given) -> exit code`.
+To add one: write the module and list it in `COMMANDS`. What is heavy is imported when a command runs, not before.
+"""
 
 from __future__ import annotations
 
@@ -6,23 +10,21 @@ import argparse
 import logging
 import sys
 
-from salver.config import STORE_VARIABLE
+from salver.cli import serve
 from salver.errors import SalverError
 from salver.version import __version__
+
+COMMANDS = (serve,)
+"""In the order in which `salver --help` shows them."""
 
 
 def parser() -> argparse.ArgumentParser:
     """The whole command line."""
-    top = argparse.ArgumentParser(prog="salver", description="Serve trained models.")
+    top = argparse.ArgumentParser(prog="salver", description="Takes trained models to production.")
     top.add_argument("--version", action="version", version=f"salver {__version__}")
     commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    serve = commands.add_parser("serve", help="serve model files over HTTP", description="Serve model files over HTTP.")
-    serve.add_argument("models", nargs="+", metavar="[NAME=]FILE", help="a model file, or the folder of an artifact")
-    serve.add_argument("--host", default="127.0.0.1", help="the address to listen on (default %(default)s)")
-    serve.add_argument("--port", type=int, default=8080, help="the port to listen on (default %(default)s)")
-    serve.add_argument("--store", metavar="FOLDER", help=f"where the cache and the log are kept (or {STORE_VARIABLE})")
-    serve.add_argument("--log", metavar="FOLDER", help="where predictions are logged (default: log/ in the store)")
-    serve.add_argument("--no-log", action="store_true", help="do not log predictions")
+    for module in COMMANDS:
+        module.add(commands)
     return top
 
 
@@ -31,9 +33,8 @@ def main(arguments: list[str] | None = None) -> int:
     given = parser().parse_args(arguments)
     logging.basicConfig(stream=sys.stderr, level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     try:
-        from salver.cli.serve import serve
-
-        return serve(given)
+        code: int = given.run(given)
+        return code
     except SalverError as error:
         print(f"salver: {error.message}", file=sys.stderr)
         return 1

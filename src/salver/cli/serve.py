@@ -9,25 +9,43 @@ import shlex
 import sys
 from asyncio.subprocess import DEVNULL, PIPE
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from salver.artifact.artifact import Artifact, open_artifact
 from salver.artifact.cache import cached_folder
 from salver.artifact.manifest import FILENAME
+from salver.cli.options import add_store
 from salver.config import store_folder
-from salver.engine.engine import Engine
-from salver.engine.lane import Lane
 from salver.errors import ConfigError, ModelFileError
 from salver.log.segment import SegmentWriter
-from salver.server.described import how_served
-from salver.server.run import Server
 from salver.types.reference import Reference, model_name
 from salver.version import __version__
+
+if TYPE_CHECKING:
+    from salver.cli.options import Commands
+    from salver.engine.lane import Lane
+    from salver.server.run import Server
 
 _PASTED = 4000  # characters of a curl line's body
 
 
+def add(commands: Commands) -> None:
+    serving = commands.add_parser("serve", help="serve models over HTTP", description="Serve models over HTTP.")
+    serving.add_argument("models", nargs="+", metavar="[NAME=]FILE", help="a model file, or the folder of an artifact")
+    serving.add_argument("--host", default="127.0.0.1", help="the address to listen on (default %(default)s)")
+    serving.add_argument("--port", type=int, default=8080, help="the port to listen on (default %(default)s)")
+    add_store(serving)
+    serving.add_argument("--log", metavar="FOLDER", help="where predictions are logged (default: log/ in the store)")
+    serving.add_argument("--no-log", action="store_true", help="do not log predictions")
+    serving.set_defaults(run=serve)
+
+
 def serve(given: argparse.Namespace) -> int:
     """Serve until told to stop. Raises SalverError when a model can't be served."""
+    from salver.engine.engine import Engine
+    from salver.server.described import how_served
+    from salver.server.run import Server
+
     files = _named(given.models)
     store = store_folder(given.store)
     log = None if given.no_log else SegmentWriter(Path(given.log) if given.log else store / "log")
