@@ -1,1 +1,28 @@
-"""Salver serves trained models, from a file to production."""
+"""Salver serves trained models, from a file to production.
+
+The names below are imported when they are first used, so that `import salver` itself stays light.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import Any
+
+_NAMES = {
+    "Registry": "salver.registry.registry:Registry",
+    "load": "salver.embedded.model:load",
+    "save": "salver.lower.save:save",
+}
+"""Name → "module:attribute"."""
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _NAMES:
+        raise AttributeError(f"module 'salver' has no attribute '{name}'")
+    module, _, attribute = _NAMES[name].partition(":")
+    globals()[name] = found = getattr(import_module(module), attribute)
+    return found
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_NAMES})

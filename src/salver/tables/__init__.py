@@ -1,0 +1,7 @@
+"""Tables of any library ↔ arrays by column. Imports the library of a table only when it is given one."""
+
+from salver.tables.counterpart import like
+from salver.tables.files import read_file
+from salver.tables.table import categories, read
+
+__all__ = ["categories", "like", "read", "read_file"]
