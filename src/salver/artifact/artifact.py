@@ -21,7 +21,7 @@ import msgspec
 from salver.artifact.manifest import FILENAME, FORMAT, GOLDEN, File, Golden, Manifest
 from salver.errors import ArtifactError
 
-_MANIFEST_LIMIT_BYTES = 16 * 2**20
+MANIFEST_LIMIT_BYTES = 16 * 2**20
 _CHUNK_BYTES = 2**20
 _Parsed = TypeVar("_Parsed")
 
@@ -46,12 +46,22 @@ class Artifact:
 
 def open_artifact(folder: Path) -> Artifact:
     """Open the artifact in `folder`. Raises ArtifactError, which says what is wrong with it."""
-    written = _parse(folder / FILENAME, _Format).format
-    if written != FORMAT:
-        raise ArtifactError(f"{folder}: format {written} is not known to this Salver (it reads {FORMAT}); upgrade it")
-    manifest = _parse(folder / FILENAME, Manifest)
+    manifest = decode_manifest(_read(folder / FILENAME), folder)
     _audit(folder, manifest)
-    return Artifact(folder, manifest, _parse(folder / GOLDEN, Golden))
+    return Artifact(folder, manifest, _decode(_read(folder / GOLDEN), folder / GOLDEN, Golden))
+
+
+def decode_manifest(data: bytes, where: Path | str) -> Manifest:
+    """The manifest of the artifact at `where`, whose files it names inside its folder. Raises ArtifactError."""
+    written = _decode(data, f"{where}/{FILENAME}", _Format).format
+    if written != FORMAT:
+        raise ArtifactError(f"{where}: format {written} is not known to this Salver (it reads {FORMAT}); upgrade it")
+    manifest = _decode(data, f"{where}/{FILENAME}", Manifest)
+    for name in manifest.files:
+        pure = PurePosixPath(name)
+        if pure.is_absolute() or ".." in pure.parts or "\\" in name or name != pure.as_posix():
+            raise ArtifactError(f"{where}: {FILENAME} lists a path that leaves the artifact; it is not opened")
+    return manifest
 
 
 def sha256_of(path: Path) -> str:
@@ -101,18 +111,23 @@ def atomic_folder(destination: Path) -> Generator[Path]:
         shutil.rmtree(made, ignore_errors=True)
 
 
-def _parse(path: Path, kind: type[_Parsed]) -> _Parsed:
+def _read(path: Path) -> bytes:
     try:
         # Asked before it is opened: reading a pipe would wait for its writer.
-        if path.is_symlink() or not stat.S_ISREG(path.stat().st_mode) or path.stat().st_size > _MANIFEST_LIMIT_BYTES:
+        if path.is_symlink() or not stat.S_ISREG(path.stat().st_mode) or path.stat().st_size > MANIFEST_LIMIT_BYTES:
             raise ArtifactError(
-                f"{path} is no plain file, a link or larger than {_MANIFEST_LIMIT_BYTES} bytes; it is not opened"
+                f"{path} is no plain file, a link or larger than {MANIFEST_LIMIT_BYTES} bytes; it is not opened"
             )
-        return msgspec.json.decode(path.read_bytes(), type=kind)
+        return path.read_bytes()
     except FileNotFoundError:
         raise ArtifactError(f"{path.parent} is no artifact: it has no {path.name}") from None
+
+
+def _decode(data: bytes, where: Path | str, kind: type[_Parsed]) -> _Parsed:
+    try:
+        return msgspec.json.decode(data, type=kind)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise ArtifactError(f"{path} can't be read: {error}") from error
+        raise ArtifactError(f"{where} can't be read: {error}") from error
 
 
 def _audit(folder: Path, manifest: Manifest) -> None:
@@ -120,9 +135,6 @@ def _audit(folder: Path, manifest: Manifest) -> None:
         if name not in manifest.files:
             raise ArtifactError(f"{folder}: {name} is used but not listed in {FILENAME}")
     for name, file in manifest.files.items():
-        pure = PurePosixPath(name)
-        if pure.is_absolute() or ".." in pure.parts or "\\" in name or name != pure.as_posix():
-            raise ArtifactError(f"{folder}: {FILENAME} lists a path that leaves the artifact; it is not opened")
         path = folder / name
         if path.is_symlink() or not path.is_file() or not _inside(path, folder):
             raise ArtifactError(f"{folder}: {name} is missing or is not a plain file")
