@@ -10,6 +10,8 @@
     ├── PredictionFailed         the model itself raised
     ├── ModelFileError           a file that is not a model we can read
     ├── ArtifactError            a stored model that is damaged or refused
+    ├── StoreError               the store can't be reached, or lacks what it needs
+    ├── InUse                    refused, because a route needs it
     ├── LoweringError            this model has no lowering (it is served by its own framework)
     └── ConfigError              a setting or a command line that makes no sense
 
@@ -102,6 +104,18 @@ class ArtifactError(SalverError):
     """A stored model is damaged, too large, of an unknown format, or not what its manifest says."""
 
     code = "artifact"
+
+
+class StoreError(SalverError):
+    """The store can't be reached, refuses us, or needs a package that is not installed."""
+
+    code = "store"
+
+
+class InUse(SalverError):
+    """What would be taken away is used by a route; the message says by which part of it."""
+
+    code = "in_use"
 
 
 class LoweringError(SalverError):

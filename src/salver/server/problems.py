@@ -25,6 +25,7 @@ STATUS = {
     "unknown_column": 422,
     "unseen_category": 422,
     "not_finite": 422,
+    "out_of_range": 422,
     "no_probabilities": 422,
     # there is no such thing
     "not_found": 404,
@@ -32,6 +33,8 @@ STATUS = {
     "unknown_version": 404,
     "model_not_named": 404,
     "method_not_allowed": 405,
+    # there is such a thing, and it stays
+    "in_use": 409,
     # limits
     "too_large": 413,
     "unsupported_encoding": 415,
@@ -41,6 +44,7 @@ STATUS = {
     "loading": 503,
     "model_crashed": 503,
     "log_unavailable": 503,
+    "store": 503,
     # ours
     "prediction_failed": 500,
     "internal": 500,
@@ -55,6 +59,7 @@ TITLES = {
     400: "Bad request",
     404: "Not found",
     405: "Method not allowed",
+    409: "In use",
     413: "Too large",
     415: "Unsupported encoding",
     422: "Does not fit the model",
