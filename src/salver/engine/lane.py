@@ -13,7 +13,7 @@ import math
 import time
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
-from itertools import repeat
+from itertools import chain, repeat
 from typing import Any
 
 from salver.engine.batcher import Batcher, Limits
@@ -23,6 +23,8 @@ from salver.engine.request import Request
 from salver.engine.stats import LaneStats
 from salver.errors import LogUnavailable, PredictionFailed, SalverError
 from salver.log.record import Record, encoder, object_maker
+from salver.types.policies import Flags
+from salver.types.ranges import Flagger
 from salver.types.rows import Row
 from salver.types.signature import Columns, Output
 
@@ -71,6 +73,7 @@ class Lane:
         self._names = model.signature.names
         self._inputs = object_maker(self._names)
         self._outputs = object_maker([output.name for output in model.signature.outputs])
+        self._flags = Flagger(model.signature)
         self._infinite = any(column.infinite for column in model.signature.columns)
         self._ids = IdSource()
         self._busy = False  # a turn is scheduled or a batch is in the thread
@@ -187,23 +190,29 @@ class Lane:
         asked = batch.requests  # of each row
         if len(asked) != len(batch.ids):
             asked = [request for request in asked for _ in range(request.count)]
-        rows = [row for request in batch.requests for row in request.rows or request.each_row(self._names)]
+        rows: Iterable[Row] = chain.from_iterable([request.rows or request.each_row(self._names) for request in batch.requests])
+        flags: Iterable[Flags | None] = repeat(None)
+        if self._flags:
+            rows = list(rows)
+            flags = self._flags(rows)
         if self._infinite:
             rows = [spelled(row) for row in rows]
         outputs = map(self._outputs, *batch.outputs.values())
         records = [
             Record(
                 made_id, ts, name, version, route, request.source, (ended_ns - request.arrived_ns) // 1000,
-                inputs(*row), output, key, request.trace,
+                inputs(*row), output, key, request.trace, flag,
             )
-            for request, made_id, row, output, key in zip(asked, batch.ids, rows, outputs, _keys(batch.requests), strict=False)
+            for request, made_id, row, output, key, flag in zip(
+                asked, batch.ids, rows, outputs, _keys(batch.requests), flags, strict=False
+            )
         ]  # fmt: skip
         return encoder.encode_lines(records)
 
 
 def _keys(requests: list[Request]) -> Iterable[str | None]:
     """The business key of each row; without end when there is none."""
-    if all([request.keys is None for request in requests]):
+    if not any([request.keys for request in requests]):
         return repeat(None)
     return [key for request in requests for key in request.keys or [None] * request.count]
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from salver.errors import SalverError
+from salver.types.policies import flag_rows
 from salver.types.rows import Row
 from salver.types.signature import Columns
 
@@ -55,4 +56,5 @@ class Request:
         """The inputs of each row as values in the order of `names`, as they are logged."""
         if self.columns is None:
             return self.rows or []
-        return [list(row) for row in zip(*(self.columns[name].tolist() for name in names), strict=True)]
+        rows = [list(row) for row in zip(*(self.columns[name].tolist() for name in names), strict=True)]
+        return flag_rows(rows, self.columns)

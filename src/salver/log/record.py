@@ -12,7 +12,7 @@ class Record(msgspec.Struct, omit_defaults=True, gc=False):
     """One row of one request: what went in, what came out.
 
     `ts` is UTC in µs since 1970, `latency_us` from the request's arrival to its prediction. `inputs` are by column; missing
-    values are null.
+    values are null. `flags` say by column what is odd about them: "missing", "unseen", "type", "out_of_range".
     """
 
     id: str
@@ -26,6 +26,8 @@ class Record(msgspec.Struct, omit_defaults=True, gc=False):
     outputs: Any  # an object by output name
     key: str | None = None
     trace: str | None = None
+    flags: dict[str, str] | None = None  # what was unusual about the row, by column
+    weight: float | None = None  # how many predictions it stands for, where only a sample is written
 
 
 encoder = msgspec.json.Encoder()

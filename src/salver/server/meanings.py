@@ -15,6 +15,7 @@ MEANING = {
     "unknown_column": "The request has a column that the model does not have. Names are compared letter by letter.",
     "unseen_category": "A category that training did not see, in a column where the model can't take one.",
     "not_finite": "An infinite number, or one too large for the model's own precision, where it takes none.",
+    "out_of_range": "A number outside of the range that training saw, in a column whose policy refuses it.",
     "no_probabilities": "Probabilities were asked for, and the model gives none.",
     "not_found": "There is nothing at this address. This page lists the routes.",
     "unknown_model": "No model of that name is served here. GET /models lists those that are.",

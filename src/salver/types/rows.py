@@ -16,7 +16,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from salver.errors import InputError
-from salver.types.checks import FLOAT32_MAX, Refused, array_of, check_for, expectation, fits, is_missing
+from salver.types.checks import FLOAT32_MAX, Refused, array_of, expectation, fits, is_missing
+from salver.types.policies import (
+    UNKNOWN,
+    Flagged,
+    FlaggedColumns,
+    Flags,
+    Noted,
+    governed_check_for,
+    is_bounded,
+    is_governed,
+)
 from salver.types.signature import Column, Columns, Signature
 
 UNSEEN = -1.0
@@ -31,7 +41,7 @@ class RowChecker:
     """Checks rows against a signature and turns checked rows into arrays.
 
     `check` takes a list (by position) or a dict (by name, any order) and returns a checked row or raises InputError naming
-    the row, the column and what was expected, never the value.
+    the row, the column and what was expected, never the value. A row that a policy has something to say about is Flagged.
     """
 
     def __init__(self, signature: Signature) -> None:
@@ -39,21 +49,25 @@ class RowChecker:
         self._names = signature.names
         self._width = len(self._names)
         self._known = frozenset(self._names)
-        self._checks = [check_for(column) for column in signature.columns]
-        self._optional = frozenset(c.name for c in signature.columns if c.nullable)
+        self._checks = [governed_check_for(column) for column in signature.columns]
+        self._notes = any(is_governed(column) for column in signature.columns)
+        self._optional = frozenset(c.name for c in signature.columns if c.nullable and c.on_missing != "error")
         self._single_tensor = len(self._names) == 1 and bool(signature.columns[0].shape)
         self._single_scalar = len(self._names) == 1 and not signature.columns[0].shape
         self._coded = [(i, _codes(c)) for i, c in enumerate(signature.columns) if c.dtype == "category"]
-        self.all_plain = all(c.dtype in ("float64", "float32") and not c.shape for c in signature.columns)
+        self.all_plain = all(c.dtype in ("float64", "float32") and not c.shape and not is_bounded(c) for c in signature.columns)
         self._float32 = any(c.dtype == "float32" for c in signature.columns)
 
     def check(self, row: Any, index: int = 0) -> Row:
         """One row as a list in the signature's order. Raises InputError."""
-        values = self._ordered(row, index)
+        values, flags = self._ordered(row, index), None
+        if isinstance(values, Flagged):
+            flags = values.flags
         try:
-            return [check(value) for check, value in zip(self._checks, values, strict=True)]
+            checked = [check(value) for check, value in zip(self._checks, values, strict=True)]
         except Refused:
             raise self._explain(values, index) from None
+        return self._flagged(checked, flags or {}) if flags or (self._notes and Noted in map(type, checked)) else checked
 
     def check_plain(self, row: Sequence[float], index: int = 0) -> Row:
         """As `check`, for finite numbers when `all_plain`: only width and float32's range are left to look at."""
@@ -93,28 +107,34 @@ class RowChecker:
     def check_columns(self, columns: Columns) -> Columns:
         """Arrays by column, checked as `check` does row by row and cast to the columns' dtypes. Raises InputError."""
         unknown = [name for name in columns if name not in self._known]
-        if unknown:
+        if unknown and self.signature.on_unknown in (None, "error"):
             raise self._unknown(unknown, None)
-        missing = [name for name in self._names if name not in columns]
-        if missing:
-            raise self._missing(missing, None)
-        if len({len(values) for values in columns.values()}) > 1:
+        missing = [name for name in self._names if name not in columns and name not in self._optional]
+        if missing or not columns:
+            raise self._missing(missing or self._names, None)
+        counts = {len(values) for values in columns.values()}
+        if len(counts) > 1:
             raise InputError("the columns have different numbers of rows", code="wrong_shape")
-        return {column.name: self._check_array(column, columns[column.name]) for column in self.signature.columns}
+        (count,) = counts
+        made, flags = dict[str, Any](), dict[int, Flags]()
+        for column in self.signature.columns:
+            values = columns.get(column.name)
+            if values is None:
+                values = np.full(count, None, dtype=object)
+            made[column.name] = self._check_array(column, values, flags)
+        if unknown and self.signature.on_unknown == "warn":
+            flags = {row: {**flags.get(row, {}), **UNKNOWN} for row in range(count)}
+        if flags:
+            made = FlaggedColumns(made)
+            made.flags = flags
+        return made
 
-    def _check_array(self, column: Column, values: NDArray[Any]) -> NDArray[Any]:
+    def _check_array(self, column: Column, values: NDArray[Any], flags: dict[int, Flags]) -> NDArray[Any]:
         if not fits(column, values.shape[1:]):
             raise self._refusal(column, Refused("wrong_shape", expectation(column)), 0)
         kinds = "iu" if column.dtype.startswith(("int", "uint")) else "fiub"
-        if not column.is_number or values.dtype.kind not in kinds or column.dtype == "bool":
-            check = check_for(column)
-            checked: list[Any] = []
-            for row, value in enumerate(values.tolist()):
-                try:
-                    checked.append(check(value))
-                except Refused as refused:
-                    raise self._refusal(column, refused, row) from None
-            return array_of(column, checked)
+        if not column.is_number or values.dtype.kind not in kinds or column.dtype == "bool" or is_bounded(column):
+            return self._check_each(column, values, flags)
         if kinds == "iu":
             info = np.iinfo(column.dtype)
             if values.size and (int(values.min()) < info.min or int(values.max()) > info.max):
@@ -125,13 +145,40 @@ class RowChecker:
         numbers = values.astype(np.float64) if values.dtype.kind != "f" else values
         flat = numbers.reshape(len(numbers), -1) if numbers.size else numbers.reshape(len(numbers), 0)
         limit = FLOAT32_MAX if column.dtype == "float32" else math.inf
+        gone = np.isnan(flat)
+        far = np.abs(flat) > limit if limit < math.inf else np.isinf(flat)
+        if is_governed(column) and not column.shape and (gone.any() or far.any()):
+            return self._check_each(column, numbers, flags)
         for legal, bad, code, expected in (
-            (column.nullable, np.isnan(flat), "missing_value", f"{expectation(column)}, never missing"),
-            (column.infinite, np.abs(flat) > limit if limit < math.inf else np.isinf(flat), "not_finite", expectation(column)),
+            (column.nullable, gone, "missing_value", f"{expectation(column)}, never missing"),
+            (column.infinite, far, "not_finite", expectation(column)),
         ):
             if not legal and bad.any():
                 raise self._refusal(column, Refused(code, expected), int(bad.any(axis=1).argmax()))
         return numbers.astype(np.float64 if not column.shape else column.dtype)
+
+    def _check_each(self, column: Column, values: NDArray[Any], flags: dict[int, Flags]) -> NDArray[Any]:
+        """One value after the other, for what is no plain number."""
+        check = self._checks[self._names.index(column.name)]
+        checked: list[Any] = []
+        # A table's true and false are numbers where numbers are wanted; JSON's are not.
+        floating = column.dtype.startswith("float") and not column.shape and values.dtype == object
+        for row, value in enumerate(values.tolist()):
+            try:
+                kept = check(float(value) if floating and type(value) is bool else value)
+            except Refused as refused:
+                raise self._refusal(column, refused, row) from None
+            if type(kept) is Noted:
+                flags.setdefault(row, {})[column.name] = kept.flag
+                kept = kept.value
+            checked.append(kept)
+        return array_of(column, checked)
+
+    def _flagged(self, checked: list[Any], flags: Flags) -> Flagged:
+        row = Flagged(value.value if type(value) is Noted else value for value in checked)
+        noted = zip(self._names, checked, strict=True)
+        row.flags = {**{name: value.flag for name, value in noted if type(value) is Noted}, **flags}
+        return row
 
     def _ordered(self, row: Any, index: int) -> list[Any]:
         names = self._names
@@ -143,19 +190,20 @@ class RowChecker:
                 except KeyError:
                     pass
             unknown = [name for name in named if name not in self._known]
-            if unknown:
+            if unknown and self.signature.on_unknown in (None, "error"):
                 raise self._unknown(unknown, index)
             missing = [name for name in names if name not in named and name not in self._optional]
             if missing:
                 raise self._missing(missing, index)
-            return [named.get(name) for name in names]
+            values: list[Any] = [named.get(name) for name in names]
+            return self._flagged(values, UNKNOWN) if unknown and self.signature.on_unknown == "warn" else values
         if self._single_tensor:
             return [row]
         if isinstance(row, list):
-            values: list[Any] = row
-            if len(values) != len(names):
-                raise self._wrong_width(len(values), index)
-            return values
+            listed: list[Any] = row
+            if len(listed) != len(names):
+                raise self._wrong_width(len(listed), index)
+            return listed
         if self._single_scalar:
             return [row]
         raise InputError(

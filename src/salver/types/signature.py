@@ -36,12 +36,18 @@ DType = Literal[
 Task = Literal["classification", "regression", "clustering", "outlier", "transform", "generic"]
 
 
+Policy = Literal["error", "warn", "null"]
+"""What becomes of a value that does not fit: refused; let through and flagged in the log; taken as missing."""
+
+
 class Column(msgspec.Struct, frozen=True, omit_defaults=True):
     """One input of a model.
 
     `dtype` "category" is a value out of `categories` (coded by its place there when a graph takes numbers), "string" is free
     text, "float32" means that the model itself works on float32, so that larger values count as infinite.
-    `shape` is that of one row's value: `()` a scalar, `-1` any length.
+    `shape` is that of one row's value: `()` a scalar, `-1` any length. `low` and `high` are the range that training saw. A
+    policy that is None leaves it to the model: what it takes is taken, what it does not is refused; a category that training
+    did not see and a number out of range are flagged where they are taken.
     """
 
     name: str
@@ -51,6 +57,16 @@ class Column(msgspec.Struct, frozen=True, omit_defaults=True):
     infinite: bool = False  # ±infinity is legal
     categories: tuple[Label, ...] | None = None
     unseen: bool = False  # a category that training did not see is legal
+    low: float | None = None
+    high: float | None = None
+    on_missing: Policy | None = None
+    on_unseen: Policy | None = None
+    on_wrong_type: Policy | None = None
+    on_out_of_range: Policy | None = None
+
+    @property
+    def has_range(self) -> bool:
+        return (self.low is not None or self.high is not None) and self.is_number and not self.shape
 
     @property
     def is_number(self) -> bool:
@@ -84,6 +100,7 @@ class Signature(msgspec.Struct, frozen=True, omit_defaults=True):
     outputs: tuple[Output, ...]
     task: Task = "generic"
     named: bool = False  # the columns' names come from training; else they are x0, x1, …
+    on_unknown: Policy | None = None  # columns that the model does not have; None refuses them, "null" says nothing of them
 
     @property
     def names(self) -> list[str]:
