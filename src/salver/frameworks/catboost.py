@@ -12,6 +12,7 @@ import numpy as np
 
 from salver.errors import ModelFileError
 from salver.frameworks.base import indices
+from salver.frameworks.hints import Hints
 from salver.types.framework import Framework
 from salver.types.signature import Column, Columns, Output, Signature
 
@@ -24,7 +25,7 @@ class CatBoostModel:
 
     tolerance = 1e-9
 
-    def __init__(self, model: Any) -> None:
+    def __init__(self, model: Any, hints: Hints) -> None:
         import catboost
 
         if not hasattr(model, "is_fitted") or not model.is_fitted():
@@ -32,6 +33,8 @@ class CatBoostModel:
         if model.get_embedding_feature_indices():
             raise ModelFileError("CatBoost's embedding features can't be sent as columns")
         self.model = model
+        self._hints = hints
+        self._cats = set(model.get_cat_feature_indices())
         self._texts = set(model.get_cat_feature_indices()) | set(model.get_text_feature_indices())
         self.framework = Framework("catboost", catboost.__version__, type(model).__name__)
         self.signature = self._signature()
@@ -71,14 +74,19 @@ class CatBoostModel:
         if type(self.model).__name__ == "CatBoostClassifier":
             return Signature(tuple(self._columns), self._classes(), "classification", named)
         plain: Columns = {
-            column.name: np.zeros(1) if column.is_number else np.array(["a"], dtype=object) for column in self._columns
+            column.name: np.zeros(1)
+            if column.is_number
+            else np.array([column.categories[0] if column.categories else "a"], dtype=object)
+            for column in self._columns
         }
         shape = np.shape(self.answer(plain))[1:]
         return Signature(tuple(self._columns), (Output("prediction", "float64", shape),), "regression", named)
 
     def _column(self, i: int, name: str) -> Column:
         if i in self._texts:
-            return Column(name, "string")  # a model has the hashes of its categories only
+            # The model has the hashes of its categories only; a sample may know them.
+            known = self._hints[name].categories if i in self._cats and name in self._hints else None
+            return Column(name, "category", categories=known, unseen=True) if known else Column(name, "string")
         return Column(name, "float32", nullable=True, infinite=True)
 
     def _classes(self) -> tuple[Output, ...]:
@@ -93,7 +101,7 @@ def loss_of(model: Any) -> str:
     return str(model.get_all_params().get("loss_function", "")).partition(":")[0]
 
 
-def read(path: Path) -> CatBoostModel:
+def read(path: Path, hints: Hints) -> CatBoostModel:
     """Read a file that `save_model` wrote. Raises ModelFileError."""
     import catboost
 
@@ -108,9 +116,9 @@ def read(path: Path) -> CatBoostModel:
             model.load_model(str(path))
     except catboost.CatBoostError as error:
         raise ModelFileError(f"{path.name} is not a CatBoost model; save it with save_model('model.cbm')") from error
-    return CatBoostModel(model)
+    return CatBoostModel(model, hints)
 
 
-def adapt(model: Any) -> CatBoostModel:
+def adapt(model: Any, hints: Hints) -> CatBoostModel:
     """The adapter of a fitted model. Raises ModelFileError."""
-    return CatBoostModel(model)
+    return CatBoostModel(model, hints)

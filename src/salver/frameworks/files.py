@@ -11,28 +11,34 @@ from typing import Any
 
 from salver.errors import ModelFileError
 from salver.frameworks.base import Trained
+from salver.frameworks.hints import Hints, read_hints
 
 _PICKLES = (".pkl", ".pickle", ".joblib", ".cloudpickle", ".gz", ".bz2", ".xz", ".lzma", ".z")
 SUFFIXES = (*_PICKLES, ".skops", ".json", ".ubj", ".txt", ".lgb", ".cbm")
 _LIBRARIES = {"sklearn": "scikit-learn", "xgboost": "xgboost", "lightgbm": "lightgbm", "catboost": "catboost"}
 
 
-def read(path: Path) -> Trained:
-    """Read the trained model in `path`. Raises ModelFileError, which says what is missing or wrong."""
+def read(path: Path, trusts: tuple[str, ...] = (), hints: Hints | None = None) -> Trained:
+    """Read the trained model in `path`. Raises ModelFileError, which says what is missing or wrong.
+
+    Of a .skops file, types are made that skops knows to be harmless, and those in `trusts` (see `skops_types`). `hints`
+    say of columns what the model does not; without any given, those that were written beside the file.
+    """
     if not path.is_file():
         raise ModelFileError(f"no model file at {path}")
     suffix = path.suffix.lower()
+    hints = read_hints(path) if hints is None else hints
     try:
         if suffix in (".json", ".ubj"):
-            return import_module("salver.frameworks.xgboost").read(path)
+            return import_module("salver.frameworks.xgboost").read(path, hints)
         if suffix in (".txt", ".lgb"):
             return import_module("salver.frameworks.lightgbm").read(path)
         if suffix == ".cbm":
-            return import_module("salver.frameworks.catboost").read(path)
+            return import_module("salver.frameworks.catboost").read(path, hints)
         if suffix == ".skops":
-            return adapt(_read_skops(path))
+            return adapt(_read_skops(path, trusts), hints)
         if suffix in _PICKLES:
-            return adapt(_read_pickle(path))
+            return adapt(_read_pickle(path), hints)
     except ModuleNotFoundError as error:
         raise ModelFileError(
             f"{path.name} needs {error.name}, which is not installed here; "
@@ -41,13 +47,13 @@ def read(path: Path) -> Trained:
     raise ModelFileError(f"{path.name}: unknown kind of model file; known are {', '.join(SUFFIXES)} and .onnx")
 
 
-def adapt(model: Any) -> Trained:
+def adapt(model: Any, hints: Hints | None = None) -> Trained:
     """The adapter of a model in memory. Raises ModelFileError for what is not a model."""
     library = type(model).__module__.partition(".")[0]
     if library in ("xgboost", "lightgbm", "catboost"):
-        return import_module(f"salver.frameworks.{library}").adapt(model)
+        return import_module(f"salver.frameworks.{library}").adapt(model, hints or {})
     if hasattr(model, "get_params") and (hasattr(model, "predict") or hasattr(model, "transform")):
-        return import_module("salver.frameworks.sklearn").adapt(model)
+        return import_module("salver.frameworks.sklearn").adapt(model, hints or {})
     if hasattr(model, "predict"):
         raise ModelFileError(
             f"the file holds a {type(model).__name__}, which is no scikit-learn estimator (it has no get_params); "
@@ -77,11 +83,26 @@ def _read_pickle(path: Path) -> Any:
         ) from error
 
 
-def _read_skops(path: Path) -> Any:
+def skops_types(path: Path) -> tuple[str, ...]:
+    """The types in a .skops file that skops does not know to be harmless. Nothing of them is made or imported."""
     from skops import io
 
-    # Serving a file by one's own hand is consent to the types in it; skops still refuses what is not a type.
-    return io.load(path, trusted=io.get_untrusted_types(file=path))
+    try:
+        return tuple(sorted(io.get_untrusted_types(file=path)))
+    except Exception as error:  # a zip that is none, a schema that is none
+        raise ModelFileError(f"{path.name} is no whole .skops file: {type(error).__name__}; save the model again") from error
+
+
+def _read_skops(path: Path, trusts: tuple[str, ...]) -> Any:
+    from skops import io
+
+    refused = sorted(set(skops_types(path)) - set(trusts))
+    if refused:
+        raise ModelFileError(
+            f"{path.name} holds types that are not known to be harmless: {', '.join(refused[:10])}; it is not read",
+            code="untrusted",
+        )
+    return io.load(path, trusted=list(trusts))
 
 
 def _package(module: str | None) -> str:

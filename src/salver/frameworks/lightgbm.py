@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from salver.errors import ModelFileError
 from salver.frameworks.base import indices
+from salver.frameworks.hints import Hints
 from salver.types.framework import Framework
 from salver.types.signature import Column, Columns, Label, Output, Signature
 
@@ -145,6 +146,6 @@ def read(path: Path) -> LightGBMModel:
         raise ModelFileError(f"{path.name} is not a whole LightGBM model; save it again") from error
 
 
-def adapt(model: Any) -> LightGBMModel:
-    """The adapter of a Booster or of a fitted estimator. Raises ModelFileError."""
+def adapt(model: Any, hints: Hints) -> LightGBMModel:
+    """The adapter of a Booster or of a fitted estimator, which needs no hints. Raises ModelFileError."""
     return LightGBMModel(model)

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from salver.errors import ModelFileError
 from salver.frameworks.base import indices
+from salver.frameworks.hints import Hints
 from salver.frameworks.sklearn_columns import Use, Walk
 from salver.types.framework import Framework
 from salver.types.signature import Column, Columns, Label, Output, Signature, Task
@@ -30,13 +31,13 @@ _STRANGE_NUMBER = 987_654_321
 class SklearnModel:
     """A fitted estimator or Pipeline."""
 
-    def __init__(self, model: Any) -> None:
+    def __init__(self, model: Any, hints: Hints) -> None:
         answer_in_one_thread(model)
         self.model = model
         walk = _walked(model)
         names = _names(model)
         columns = names or ["text" if _takes_documents(model) else f"x{i}" for i in range(len(walk.uses))]
-        self._feed = Feed(columns, walk.uses, frame=bool(names), document=_takes_documents(model))
+        self._feed = Feed(columns, walk.uses, hints, frame=bool(names), document=_takes_documents(model))
         self.signature = _Questions(model, self._feed).signature()
         self.framework = Framework("scikit-learn", import_module("sklearn").__version__, described(model))
         self.tolerance = 1e-5 if walk.single else 1e-9
@@ -90,9 +91,9 @@ def _unwarned() -> Generator[None]:
         yield
 
 
-def adapt(model: Any) -> SklearnModel:
+def adapt(model: Any, hints: Hints | None = None) -> SklearnModel:
     """The adapter of a fitted estimator. Raises ModelFileError when it is not fitted or takes no rows of columns."""
-    return SklearnModel(model)
+    return SklearnModel(model, hints or {})
 
 
 def described(model: Any) -> str:
@@ -111,9 +112,10 @@ def dense(values: Any) -> NDArray[Any]:
 class Feed:
     """Arrays by column → what the model was trained on: a matrix, a DataFrame, or a list of documents."""
 
-    def __init__(self, names: Sequence[str], uses: Sequence[Use], *, frame: bool, document: bool) -> None:
-        self.columns = [use.column(name, frame) for use, name in zip(uses, names, strict=True)]
+    def __init__(self, names: Sequence[str], uses: Sequence[Use], hints: Hints, *, frame: bool, document: bool) -> None:
+        self.columns = [use.column(name, frame, hints.get(name)) for use, name in zip(uses, names, strict=True)]
         self.frame = frame
+        self._categorical = [use.frame if frame else None for use in uses]
         self.single = False  # some models trained on float32 take nothing else
         self.missing = [use.missing for use in uses]
         self._document = document
@@ -130,12 +132,17 @@ class Feed:
             return np.stack([array.astype(object) for array in values], axis=1)
         pandas: Any = import_module("pandas")
         series = {
-            column.name: pandas.Series(array, dtype=array.dtype) for column, array in zip(self.columns, values, strict=True)
+            column.name: pandas.Series(array, dtype=array.dtype)
+            if known is None
+            else pandas.Categorical([value if value in known else None for value in array.tolist()], categories=list(known))
+            for column, array, known in zip(self.columns, values, self._categorical, strict=True)
         }
         return pandas.DataFrame(series)
 
     def _values(self, i: int, array: NDArray[Any]) -> NDArray[Any]:
         column = self.columns[i]
+        if self._categorical[i] is not None:
+            return array
         if column.dtype == "category" and not _is_object(column):
             return np.array([np.nan if value is None else value for value in array.tolist()], dtype=np.float64)
         if column.dtype == "category":
@@ -171,7 +178,7 @@ class _Questions:
         made: Columns = {}
         for i, column in enumerate(self._feed.columns):
             value = changed.get(i, _plain_value(column, self._plain))
-            made[column.name] = np.empty(1, dtype=np.float64 if column.is_number else object)
+            made[column.name] = np.empty(1, dtype=_dtype(column))
             made[column.name][0] = value
         return made
 
@@ -202,14 +209,20 @@ class _Questions:
 
     def _legal(self, columns: list[Column]) -> list[Column]:
         every = list(range(len(columns)))
-        numbers = [i for i in every if columns[i].is_number]
+        numbers = [i for i in every if _is_float(columns[i])]
         coded = [i for i in every if columns[i].dtype == "category"]
-        nullable = self._nullable(every, coded)
+        nullable = self._nullable([i for i in every if _is_float(columns[i]) or not columns[i].is_number], coded)
         infinite = self._which(numbers, lambda _: np.inf) & self._which(numbers, lambda _: -np.inf)
         unseen = self._which(coded, _strange)
         return [
             Column(
-                c.name, "float32" if self._feed.single else c.dtype, (), i in nullable, i in infinite, c.categories, i in unseen
+                c.name,
+                "float32" if self._feed.single and _is_float(c) else c.dtype,
+                (),
+                i in nullable,
+                i in infinite,
+                c.categories,
+                i in unseen,
             )
             for i, c in enumerate(columns)
         ]
@@ -342,6 +355,17 @@ def _names(model: Any) -> list[str]:
 def _is_object(column: Column) -> bool:
     kinds = {type(category) for category in column.categories or ()}
     return column.dtype == "string" or (column.dtype == "category" and (not kinds or str in kinds))
+
+
+def _is_float(column: Column) -> bool:
+    return column.dtype.startswith("float")
+
+
+def _dtype(column: Column) -> Any:
+    """Of the arrays that `predict` is given: numbers in double precision, so that whole ones and switches keep their kind."""
+    if column.is_number:
+        return np.float64 if _is_float(column) else column.dtype
+    return object
 
 
 def _plain_value(column: Column, number: float) -> Any:

@@ -7,6 +7,7 @@ The estimator is walked from its inputs: as long as a step hands a column on unc
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from importlib import import_module
 from typing import Any
 
 import numpy as np
@@ -30,20 +31,32 @@ class Use:
         self.allowed: set[Label] | None = None  # what the encoders that refuse others know, None: anything
         self.strict = False  # one that refuses others takes it
         self.text = False
+        self.hashed = False  # its consumer knows its categories by their hashes only
         self.float32 = False
         self.used = False  # something inside is given it
+        self.frame: tuple[Label, ...] | None = None  # it is to be a pandas Categorical of these categories
         self.missing: Any = np.nan  # how the encoders know a missing category: NaN or None
 
-    def column(self, name: str, frame: bool) -> Column:
-        """The column, before anything is known about missing, infinite and unseen values."""
+    def column(self, name: str, frame: bool, hint: Column | None) -> Column:
+        """The column, before anything is known about missing, infinite and unseen values.
+
+        What a sample told (`hint`) counts where nothing inside the model knows better.
+        """
         if self.text:
-            return Column(name, "string")
+            known = hint.categories if hint is not None and self.hashed else None
+            return Column(name, "category", categories=known) if known else Column(name, "string")
+        if self.frame is not None and frame:
+            return Column(name, "category", categories=self.frame)
         if frame and not self.used:
             return Column(name, "category", categories=())  # it is dropped, whatever it holds
         known = {**self.categories, **self.fills}
         if self.strict or any(isinstance(label, str) for label in known):
             legal = tuple(label for label in known if self.allowed is None or label in self.allowed)
             return Column(name, "category", categories=legal)
+        if hint is not None and hint.dtype == "string":
+            return Column(name, "string")
+        if hint is not None and (hint.dtype in ("category", "bool") or hint.dtype.startswith(("int", "uint"))):
+            return Column(name, hint.dtype, categories=hint.categories)
         return Column(name, "float32" if self.float32 else "float64")
 
     def learn(self, categories: Any, strict: bool) -> None:
@@ -111,6 +124,8 @@ class Walk:
         elif kind == "CategoricalNB":
             for i, use in uses:
                 use.learn(np.arange(model.n_categories_[i]), strict=True)
+        elif library.startswith(("lightgbm", "xgboost", "catboost")):
+            _look_at_booster(model, uses)
         elif kind.startswith("HistGradientBoosting") and model.is_categorical_ is not None:
             self._look_at_histogram(model, uses)
         elif kind in ("CountVectorizer", "TfidfVectorizer", "HashingVectorizer"):
@@ -125,6 +140,22 @@ class Walk:
             if model.is_categorical_[i]:
                 use.learn(encoder.categories_[places.index(i)], strict=False)
                 use.strict = True  # numbers too are categories here; others than these count as missing
+
+
+def _look_at_booster(model: Any, uses: list[tuple[int, Use]]) -> None:
+    """Boosters keep the categories of the DataFrame that they were trained on; CatBoost keeps hashes of them."""
+    library = type(model).__module__.partition(".")[0]
+    if library == "catboost":
+        text = {*model.get_cat_feature_indices(), *model.get_text_feature_indices()}
+        for i, use in uses:
+            use.text |= i in text
+            use.hashed |= i in text
+        return
+    adapter: Any = import_module(f"salver.frameworks.{library}")
+    known = adapter.categories_of(adapter.booster_of(model))
+    for i, use in uses:
+        if known[i] is not None:
+            use.frame = known[i]
 
 
 def _parts(model: Any) -> Iterator[tuple[Any, Sequence[int] | None]]:

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from salver.errors import ModelFileError
+from salver.frameworks.hints import Hints
 from salver.types.framework import Framework
 from salver.types.signature import Column, Columns, Label, Output, Signature
 
@@ -24,7 +25,7 @@ class XGBoostModel:
 
     tolerance = 1e-5  # it computes in float32
 
-    def __init__(self, model: Any) -> None:
+    def __init__(self, model: Any, hints: Hints) -> None:
         import xgboost
 
         self.model = model
@@ -36,6 +37,8 @@ class XGBoostModel:
         # A DMatrix refuses infinity, the in-place prediction of the estimators over trees does not.
         self._in_place = self._wrapped and learner["gradient_booster"]["name"] != "gblinear"
         self._categories = categories_of(self._booster)
+        if None in self._categories and hints:
+            self._categories = _hinted(self._booster, self._categories, hints)
         self.framework = Framework("xgboost", xgboost.__version__, type(model).__name__)
         self.signature = self._signature()
 
@@ -133,6 +136,13 @@ def categories_of(booster: Any) -> list[tuple[Label, ...] | None]:
     return [_decoded(column) for column in encoded]
 
 
+def _hinted(booster: Any, known: list[tuple[Label, ...] | None], hints: Hints) -> list[tuple[Label, ...] | None]:
+    """With the categories that a sample told, where the model has the codes of categories only."""
+    names, kinds = booster.feature_names or [], booster.feature_types or []
+    told = [hints[name].categories if kind == "c" and name in hints else None for name, kind in zip(names, kinds, strict=True)]
+    return [categories or hint for categories, hint in zip(known, told, strict=True)] if told else known
+
+
 def _decoded(column: dict[str, Any]) -> tuple[Label, ...] | None:
     """Text is stored as bytes and where each one begins, numbers as they are."""
     values = column.get("values")
@@ -144,7 +154,7 @@ def _decoded(column: dict[str, Any]) -> tuple[Label, ...] | None:
     return tuple(raw[start:stop].decode(errors="replace") for start, stop in pairwise(at))
 
 
-def read(path: Path) -> XGBoostModel:
+def read(path: Path, hints: Hints) -> XGBoostModel:
     """Read a file that `save_model` wrote. Raises ModelFileError."""
     import xgboost
 
@@ -155,12 +165,12 @@ def read(path: Path) -> XGBoostModel:
         raise ModelFileError(f"{path.name} is not an XGBoost model; save it with save_model('model.json')") from error
     kind = json.loads(booster.attr("scikit_learn") or "{}").get("_estimator_type")
     if kind not in _WRAPPERS:
-        return XGBoostModel(booster)
+        return XGBoostModel(booster, hints)
     estimator: Any = getattr(xgboost, _WRAPPERS[kind])()
     estimator.load_model(path)
-    return XGBoostModel(estimator)
+    return XGBoostModel(estimator, hints)
 
 
-def adapt(model: Any) -> XGBoostModel:
+def adapt(model: Any, hints: Hints) -> XGBoostModel:
     """The adapter of a Booster or of a fitted estimator. Raises ModelFileError."""
-    return XGBoostModel(model)
+    return XGBoostModel(model, hints)
