@@ -7,7 +7,7 @@ from collections import deque
 import msgspec
 
 from salver.engine.request import Request
-from salver.errors import Overloaded, TooLarge
+from salver.errors import Overloaded, SalverError, TooLarge
 
 
 class Limits(msgspec.Struct, frozen=True):
@@ -28,6 +28,7 @@ class Batcher:
 
     def __init__(self, limits: Limits) -> None:
         self.limits = limits
+        self._queue_rows, self._queue_bytes = limits.queue_rows, limits.queue_bytes
         self.rows = 0
         self.bytes = 0
         self._waiting: deque[Request] = deque()
@@ -40,15 +41,12 @@ class Batcher:
 
     def put(self, request: Request) -> None:
         """Take a request into the queue. Raises Overloaded or TooLarge, and then nothing has changed."""
-        limits = self.limits
-        rows, size = self.rows + request.count, self.bytes + request.size_bytes
-        if rows > limits.queue_rows or size > limits.queue_bytes:
-            if request.count > limits.queue_rows or request.size_bytes > limits.queue_bytes:
-                raise TooLarge(
-                    f"a request may have at most {limits.queue_rows} rows and {limits.queue_bytes} bytes; send it in parts"
-                )
-            raise Overloaded("the model's queue is full; try again a little later")
-        self.rows, self.bytes = rows, size
+        rows = self.rows + request.count
+        size = self.bytes + request.size_bytes
+        if rows > self._queue_rows or size > self._queue_bytes:
+            raise self._refusal(request)
+        self.rows = rows
+        self.bytes = size
         self._waiting.append(request)
 
     def next(self) -> tuple[list[Request], int]:
@@ -60,6 +58,12 @@ class Batcher:
             batch = [request for request in taken if not request.disconnected]
             gone += len(taken) - len(batch)
         return batch, gone
+
+    def _refusal(self, request: Request) -> SalverError:
+        rows, size = self._queue_rows, self._queue_bytes
+        if request.count > rows or request.size_bytes > size:
+            return TooLarge(f"a request may have at most {rows} rows and {size} bytes; send it in parts")
+        return Overloaded("the model's queue is full; try again a little later")
 
     def _take(self) -> list[Request]:
         limits, waiting = self.limits, self._waiting

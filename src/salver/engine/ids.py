@@ -9,6 +9,7 @@ import os
 import random
 import time
 
+ID_CHARACTERS = 36
 _COUNTED = 4096
 _HEX = [f"{i:03x}" for i in range(_COUNTED)]
 

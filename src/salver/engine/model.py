@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from typing import Any
+from itertools import chain
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -51,11 +52,11 @@ class Model:
 
     def predict(self, requests: list[Request]) -> Columns:
         """The outputs for all rows of `requests`, in order. Raises what the runtime raises."""
-        if any([request.columns is not None for request in requests]):
-            parts = [self._fed(request) for request in requests if request.count]
-            return self._runtime.predict(concatenate(parts)) if parts else self._nothing(requests[0].columns)
-        rows = [row for request in requests for row in request.rows or ()]
-        return self._runtime.predict(self._from_rows(rows)) if rows else self._nothing()
+        rows = [request.rows for request in requests]
+        if all(rows):
+            return self._runtime.predict(self._from_rows(list(chain.from_iterable(cast(list[list[Row]], rows)))))
+        parts = [self._fed(request) for request in requests if request.count]
+        return self._runtime.predict(concatenate(parts)) if parts else self._nothing(requests[0].columns)
 
     def close(self) -> None:
         self._runtime.close()

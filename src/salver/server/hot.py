@@ -15,6 +15,7 @@ import re
 from time import perf_counter_ns
 from typing import Any
 
+from msgspec import MsgspecError
 from uvicorn.config import Config
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import ServerState
@@ -23,7 +24,7 @@ from salver.engine.engine import Engine
 from salver.engine.lane import Batch, Lane
 from salver.engine.request import Request
 from salver.errors import SalverError
-from salver.server.predict import Codec
+from salver.server.predict import PLAIN, Codec
 from salver.server.problems import MEDIA_TYPE, headers_of, problem, status_of, unexpected
 from salver.types.reference import Reference
 
@@ -32,7 +33,6 @@ BODY_BYTES = 64 * 1024
 
 _TARGET = re.compile(rb"/models/([A-Za-z0-9][A-Za-z0-9_.@-]*)/predict")
 _HEADS = 1024
-_LENGTHS = [b"%d\r\n\r\n" % size for size in range(1024)]
 _HEAD_BYTES = 4096
 _REASONS = {
     400: b"Bad Request",
@@ -46,6 +46,11 @@ _REASONS = {
 # A header that asks for something the hot path does not do.
 _UNUSUAL = frozenset((b"transfer-encoding", b"content-encoding", b"expect", b"upgrade", b"server-timing"))
 
+_Known = tuple[bytes, int, Any]
+"""A head, the size of the whole message, and the codec that answers it."""
+
+_NOTHING: _Known = (b"", -1, None)
+
 
 class _Unset:
     """Stands in for the asyncio.Event that a request cycle has and a hot one has no use for."""
@@ -58,7 +63,7 @@ class HotRoutes:
     """What every connection of a server shares: which targets are hot, and the heads that were seen."""
 
     def __init__(self, engine: Engine) -> None:
-        self.heads: dict[bytes, tuple[Codec, int]] = {}  # head → who answers, length of the body
+        self.heads: dict[bytes, _Known] = {}
         self._engine = engine
         self._codecs: dict[int, Codec] = {}
         self.headers: list[tuple[bytes, bytes]] | None = None
@@ -66,8 +71,10 @@ class HotRoutes:
         engine.on_change.append(self._forget)
 
     def _forget(self) -> None:
-        self.heads.clear()
+        for codec in self._codecs.values():
+            codec.current = False
         self._codecs.clear()
+        self.heads.clear()
 
     def door(self, target: bytes) -> Codec:
         """The codec of the model that answers a target. Raises NotFound or Unavailable."""
@@ -84,7 +91,7 @@ class HotRoutes:
         """Remember what a head means, until the models change."""
         if len(self.heads) >= _HEADS:
             self.heads.clear()
-        self.heads[head] = (codec, length)
+        self.heads[head] = (head, len(head) + length, codec)
 
     def tick(self, default_headers: list[tuple[bytes, bytes]]) -> None:
         """Take over uvicorn's headers, which it makes anew when its clock ticks."""
@@ -109,7 +116,7 @@ class HotRequest(Request):
     A connection has at most one in flight, so it uses the same object again and again.
     """
 
-    __slots__ = ("body", "codec", "form", "keep_alive", "more_body", "protocol", "response_complete", "target")
+    __slots__ = ("body", "codec", "form", "keep_alive", "more_body", "protocol", "response_complete", "target", "usual")
     message_event = _Unset()
 
     def __init__(self, protocol: HotProtocol) -> None:
@@ -120,20 +127,25 @@ class HotRequest(Request):
         self.more_body = True
         self.keep_alive = True
         self.response_complete = True
+        self.usual = False  # nothing but the same head came on its connection since the last response
 
     def answered(self, batch: Batch, start: int) -> None:
         protocol = self.protocol
+        routes = protocol.routes
+        if routes.headers is not protocol.server_state.default_headers:
+            routes.tick(protocol.server_state.default_headers)
         try:
-            body = self.codec.answer(self.form, batch, start, self.count)
+            response = self.codec.response(self.form, batch, start, self.count, routes.ok)
         except Exception as error:
             protocol.logger.exception("an answer could not be written")
             self.failed(unexpected(error))
             return
-        routes, headers = protocol.routes, protocol.server_state.default_headers
-        if routes.headers is not headers:
-            routes.tick(headers)
-        size = len(body)
-        protocol.respond(self, b"".join((routes.ok, _LENGTHS[size] if size < 1024 else b"%d\r\n\r\n" % size, body)))
+        if self.usual and self.keep_alive and not self.disconnected:
+            self.response_complete = True
+            protocol.active = True
+            protocol.transport.write(response)
+        else:
+            protocol.respond(self, response)
 
     def failed(self, error: SalverError) -> None:
         status, body, protocol = status_of(error), problem(error), self.protocol
@@ -162,22 +174,38 @@ class HotProtocol(HttpToolsProtocol):
         self._hot = HotRequest(self)
         self._between = True  # the parser has read whole messages only
         self._head = b""  # of the message that begins with the data at hand
-        self._active = False  # something was answered since the keep-alive timer last looked
+        self._known = _NOTHING  # the last message, where it is likely that the next will be like it
+        self.active = False  # something was answered since the keep-alive timer last looked
 
     def data_received(self, data: bytes) -> None:
-        cycle = self.cycle
-        if self._between and (cycle is None or cycle.response_complete):
-            end = data.find(b"\r\n\r\n") + 4
-            head = data[:end]
-            known = self.routes.heads.get(head)
-            if known is not None and len(data) - end == known[1] and not self.flow.write_paused:
-                self.cycle = self._hot
-                self._ask(known[0], data[end:])
-                return
+        head, size_bytes, codec = self._known
+        request = self._hot
+        request.usual = (
+            len(data) == size_bytes
+            and request.response_complete
+            and data.startswith(head)
+            and codec.current
+            and not self.flow.write_paused
+        )
+        if request.usual:
+            self._ask(codec, data[len(head) :])
+        elif not self._is_known(data):
+            super().data_received(data)
+
+    def _is_known(self, data: bytes) -> bool:
+        """Whether `data` is a message with a head that was seen before; then it has been asked."""
+        self._known, self._head = _NOTHING, b""
+        if not self._between or not self._is_idle():
+            return False
+        end = data.find(b"\r\n\r\n") + 4
+        head = data[:end]
+        _, size_bytes, codec = known = self.routes.heads.get(head, _NOTHING)
+        if len(data) != size_bytes or self.flow.write_paused:
             self._head = head if 4 < end <= _HEAD_BYTES else b""
-        else:
-            self._head = b""
-        super().data_received(data)
+            return False
+        self.cycle, self._known = self._hot, known
+        self._ask(codec, data[end:])
+        return True
 
     def on_message_begin(self) -> None:
         self._between = False
@@ -223,14 +251,14 @@ class HotProtocol(HttpToolsProtocol):
         if self.pipeline:
             self.on_response_complete()
             return
-        self._active = True
+        self.active = True
         if self.timeout_keep_alive_task is None:
             self._wait_for_more()
 
     def timeout_keep_alive_handler(self) -> None:
         # One timer a connection, which looks whether anything happened, is cheaper than a timer a request.
-        if self._active or not self._is_idle():
-            self._active = False
+        if self.active or not self._is_idle():
+            self.active = False
             self._wait_for_more()
         else:
             super().timeout_keep_alive_handler()
@@ -260,10 +288,19 @@ class HotProtocol(HttpToolsProtocol):
         request.response_complete = False
         request.arrived_ns = perf_counter_ns()
         request.codec = codec
+        request.size_bytes = len(body)
         try:
-            request.rows, request.form, request.keys = codec.question(body)
-            request.count = len(request.rows)
-            request.size_bytes = len(body)
+            if codec.plain is None:
+                rows, form, keys = codec.question(body)
+            else:
+                try:
+                    rows, form, keys = [codec.plain(body).features], PLAIN, None
+                except MsgspecError:  # it asks for more than that, or it is to be said what is wrong with it
+                    rows, form, keys = codec.question(body)
+            request.rows = rows
+            request.form = form
+            request.keys = keys
+            request.count = len(rows)
             codec.lane.submit(request)
         except SalverError as error:
             request.failed(error)

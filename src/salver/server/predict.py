@@ -11,6 +11,7 @@ from typing import Any
 import msgspec
 from msgspec import UNSET, UnsetType
 
+from salver.engine.ids import ID_CHARACTERS
 from salver.engine.lane import Batch, Lane
 from salver.errors import InputError
 from salver.server import reading
@@ -66,6 +67,7 @@ class Codec:
 
     def __init__(self, lane: Lane) -> None:
         self.lane = lane
+        self.current = True  # until the models change: then another may answer in its place
         model = lane.model
         self._model = model.name
         self._version = model.version
@@ -75,6 +77,7 @@ class Codec:
         # What is decoded as a tuple of that many doubles is already all that there is to check.
         exact = len(signature.columns) <= _TUPLE_WIDTH and all(column.dtype == "float64" for column in signature.columns)
         self._check_plain = None if exact else model.checker.check_plain
+        self.plain = self._decode_plain if exact else None
         self._main = [output.name for output in signature.outputs if output.name not in ("probabilities", "scores")]
         self._only = self._main[0] if len(self._main) == 1 else ""
         self._has_probabilities = signature.output("probabilities") is not None
@@ -83,6 +86,8 @@ class Codec:
         labels = () if signature.prediction.is_multilabel or not self._only else self._classes or ()
         self._begin = {label: b'{"prediction":%b,"id":"' % _encode(label) for label in labels}
         self._end = b'","model":%b,"version":%d}' % (_encode(self._model), self._version)
+        self._start = b""
+        self._heads: dict[Any, bytes] = {}  # a label → a response with `_start` up to the id
 
     def question(self, body: bytes) -> Question:
         """Decode and check a body. Raises InputError, which says what is wrong and never repeats what was sent."""
@@ -101,10 +106,8 @@ class Codec:
     def answer(self, form: Form, batch: Batch, start: int, count: int) -> bytes:
         """The body that answers a question with the outputs of `batch` for `count` rows from `start` on."""
         outputs, ids, only = batch.outputs, batch.ids, self._only
-        if form is PLAIN:
-            begin = self._begin.get(outputs[only][start]) if self._begin else None
-            if begin is not None:
-                return b"".join((begin, ids[start].encode(), self._end))
+        if form is PLAIN and self._begin and (begin := self._begin.get(outputs[only][start])) is not None:
+            return b"".join((begin, ids[start].encode(), self._end))
         if form.single:
             prediction = outputs[only][start] if only else self._prediction(outputs, start)
             one = _One(prediction, ids[start], self._model, self._version)
@@ -119,6 +122,22 @@ class Codec:
         if form.probabilities:
             many.probabilities, many.classes = outputs["probabilities"][rows], self._classes
         return _encode(many)
+
+    def response(self, form: Form, batch: Batch, start: int, count: int, head: bytes) -> bytes:
+        """`answer` after `head`, which is a response up to the value of content-length, and that length."""
+        if form is PLAIN and self._begin:
+            if head is not self._start:
+                self._begin_with(head)
+            found = self._heads.get(batch.outputs[self._only][start])
+            if found is not None:
+                return b"".join((found, batch.ids[start].encode(), self._end))
+        body = self.answer(form, batch, start, count)
+        return b"%b%d\r\n\r\n%b" % (head, len(body), body)
+
+    def _begin_with(self, head: bytes) -> None:
+        rest = ID_CHARACTERS + len(self._end)
+        self._start = head
+        self._heads = {label: b"%b%d\r\n\r\n%b" % (head, len(begin) + rest, begin) for label, begin in self._begin.items()}
 
     def _prediction(self, outputs: dict[str, list[Any]], row: int) -> Any:
         return {name: outputs[name][row] for name in self._main}
