@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from salver.engine.lane import values_of
+from salver.engine.batch import values_of
 from salver.lower.proof import largest_difference
 from salver.lower.rows import proof_rows
 from salver.types.signature import Column, Columns, Output

@@ -6,7 +6,8 @@ import asyncio
 import time
 from typing import Any
 
-from salver.engine.lane import Batch, Lane
+from salver.engine.batch import Batch
+from salver.engine.lane import Lane
 from salver.engine.request import Request
 from salver.errors import SalverError
 from salver.types.signature import Columns

@@ -15,8 +15,9 @@ import numpy as np
 import pytest
 
 from salver.artifact.artifact import open_artifact
+from salver.engine.batch import values_of
 from salver.engine.batcher import Limits
-from salver.engine.lane import Append, Lane, values_of
+from salver.engine.lane import Append, Lane
 from salver.engine.model import Model
 from salver.errors import LogUnavailable, Overloaded, PredictionFailed, TooLarge
 from salver.log.record import Record

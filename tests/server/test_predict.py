@@ -8,8 +8,9 @@ import msgspec
 import pytest
 
 from salver.artifact.artifact import open_artifact
+from salver.engine.batch import Batch
 from salver.engine.ids import IdSource
-from salver.engine.lane import Batch, Lane
+from salver.engine.lane import Lane
 from salver.engine.model import Model
 from salver.lower.publish import publish
 from salver.server.predict import PLAIN, Codec, Form

@@ -9,46 +9,23 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import math
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from itertools import chain, repeat
 from typing import Any
 
+from salver.engine.batch import Batch, values_of
 from salver.engine.batcher import Batcher, Limits
 from salver.engine.ids import IdSource
 from salver.engine.model import Model
+from salver.engine.recorder import Recorder
 from salver.engine.request import Request
 from salver.engine.stats import LaneStats
 from salver.errors import LogUnavailable, PredictionFailed, SalverError
-from salver.log.record import Record, encoder, object_maker
-from salver.types.policies import Flags
-from salver.types.ranges import Flagger
-from salver.types.rows import Row
-from salver.types.signature import Columns, Output
 
 logger = logging.getLogger("salver")
 
 Append = Callable[[bytes], None]
-_INFINITIES = {math.inf: "Infinity", -math.inf: "-Infinity"}
-
-
-class Batch:
-    """Requests that ran together, and what came out: `arrays` are the runtime's, `outputs[name][row]` Python values."""
-
-    __slots__ = ("arrays", "ended_ns", "ids", "lines", "outputs", "requests", "started_ns")
-
-    def __init__(
-        self, requests: list[Request], arrays: Columns, outputs: dict[str, list[Any]], ids: list[str], started_ns: int
-    ) -> None:
-        self.requests = requests
-        self.arrays = arrays
-        self.outputs = outputs
-        self.ids = ids
-        self.started_ns = started_ns
-        self.ended_ns = time.perf_counter_ns()
-        self.lines = b""
 
 
 class Failure:
@@ -69,12 +46,7 @@ class Lane:
         self.stats = LaneStats()
         self.batcher = Batcher(limits or Limits())
         self._append = append
-        self._route = route
-        self._names = model.signature.names
-        self._inputs = object_maker(self._names)
-        self._outputs = object_maker([output.name for output in model.signature.outputs])
-        self._flags = Flagger(model.signature)
-        self._infinite = any(column.infinite for column in model.signature.columns)
+        self._recorder = Recorder(model.name, model.version, model.signature, route)
         self._ids = IdSource()
         self._busy = False  # a turn is scheduled or a batch is in the thread
         self._thread = ThreadPoolExecutor(1, thread_name_prefix=f"salver-{model.name}")
@@ -137,7 +109,7 @@ class Lane:
                 raise PredictionFailed(f"the model answered {rows} rows with {len(made)}")
         batch = Batch(requests, arrays, values, self._ids.batch(rows), started_ns)
         if self._append is not None:
-            batch.lines = self._lines(batch)
+            batch.lines = self._recorder.lines(batch)
         return batch
 
     def _blamed(self, error: Exception) -> SalverError:
@@ -183,51 +155,3 @@ class Lane:
         self.stats.errors[error.code] += len(requests)
         for request in requests:
             request.failed(error)
-
-    def _lines(self, batch: Batch) -> bytes:
-        name, version, route = self.model.name, self.model.version, self._route
-        inputs, ts, ended_ns = self._inputs, time.time_ns() // 1000, batch.ended_ns
-        asked = batch.requests  # of each row
-        if len(asked) != len(batch.ids):
-            asked = [request for request in asked for _ in range(request.count)]
-        rows: Iterable[Row] = chain.from_iterable([request.rows or request.each_row(self._names) for request in batch.requests])
-        flags: Iterable[Flags | None] = repeat(None)
-        if self._flags:
-            rows = list(rows)
-            flags = self._flags(rows)
-        if self._infinite:
-            rows = [spelled(row) for row in rows]
-        outputs = map(self._outputs, *batch.outputs.values())
-        records = [
-            Record(
-                made_id, ts, name, version, route, request.source, (ended_ns - request.arrived_ns) // 1000,
-                inputs(*row), output, key, request.trace, flag,
-            )
-            for request, made_id, row, output, key, flag in zip(
-                asked, batch.ids, rows, outputs, _keys(batch.requests), flags, strict=False
-            )
-        ]  # fmt: skip
-        return encoder.encode_lines(records)
-
-
-def _keys(requests: list[Request]) -> Iterable[str | None]:
-    """The business key of each row; without end when there is none."""
-    if not any([request.keys for request in requests]):
-        return repeat(None)
-    return [key for request in requests for key in request.keys or [None] * request.count]
-
-
-def values_of(output: Output, array: Any) -> list[Any]:
-    """An output's rows as Python values; indices become the classes they stand for."""
-    classes: Any = output.classes
-    values: list[Any] = array.tolist()
-    if classes is None:
-        return values
-    if output.is_multilabel:
-        return [[classes[k][label] for k, label in enumerate(row)] for row in values]
-    return [classes[label] for label in values]
-
-
-def spelled(row: Row) -> list[Any]:
-    """Infinities by name, since JSON has no number for them."""
-    return [_INFINITIES.get(value, value) if isinstance(value, float) else value for value in row]

@@ -10,7 +10,7 @@ from salver.types.rows import Row
 from salver.types.signature import Columns
 
 if TYPE_CHECKING:
-    from salver.engine.lane import Batch
+    from salver.engine.batch import Batch
 
 
 class Request:

@@ -7,7 +7,8 @@ from typing import Any
 
 from starlette.requests import Request as HttpRequest
 
-from salver.engine.lane import Batch, Lane
+from salver.engine.batch import Batch
+from salver.engine.lane import Lane
 from salver.engine.request import Request
 from salver.errors import SalverError
 from salver.types.rows import Row

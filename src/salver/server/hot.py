@@ -20,8 +20,9 @@ from uvicorn.config import Config
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import ServerState
 
+from salver.engine.batch import Batch
 from salver.engine.engine import Engine
-from salver.engine.lane import Batch, Lane
+from salver.engine.lane import Lane
 from salver.engine.request import Request
 from salver.errors import SalverError
 from salver.server.predict import PLAIN, Codec

@@ -13,7 +13,8 @@ import numpy as np
 from msgspec import UNSET, UnsetType
 from numpy.typing import NDArray
 
-from salver.engine.lane import Batch, Lane
+from salver.engine.batch import Batch
+from salver.engine.lane import Lane
 from salver.errors import InputError, SalverError
 from salver.server import reading
 from salver.server.problems import status_of

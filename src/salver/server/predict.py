@@ -11,8 +11,9 @@ from typing import Any
 import msgspec
 from msgspec import UNSET, UnsetType
 
+from salver.engine.batch import Batch
 from salver.engine.ids import ID_CHARACTERS
-from salver.engine.lane import Batch, Lane
+from salver.engine.lane import Lane
 from salver.errors import InputError
 from salver.server import reading
 from salver.types.rows import Row

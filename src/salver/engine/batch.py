@@ -1,0 +1,37 @@
+"""Requests that ran together, and what the model said."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+from salver.engine.request import Request
+from salver.types.signature import Columns, Output
+
+
+class Batch:
+    """Requests that ran together, and what came out: `arrays` are the runtime's, `outputs[name][row]` Python values."""
+
+    __slots__ = ("arrays", "ended_ns", "ids", "lines", "outputs", "requests", "started_ns")
+
+    def __init__(
+        self, requests: list[Request], arrays: Columns, outputs: dict[str, list[Any]], ids: list[str], started_ns: int
+    ) -> None:
+        self.requests = requests
+        self.arrays = arrays
+        self.outputs = outputs
+        self.ids = ids
+        self.started_ns = started_ns
+        self.ended_ns = time.perf_counter_ns()
+        self.lines = b""
+
+
+def values_of(output: Output, array: Any) -> list[Any]:
+    """An output's rows as Python values; indices become the classes they stand for."""
+    classes: Any = output.classes
+    values: list[Any] = array.tolist()
+    if classes is None:
+        return values
+    if output.is_multilabel:
+        return [[classes[k][label] for k, label in enumerate(row)] for row in values]
+    return [classes[label] for label in values]
