@@ -8,6 +8,7 @@ import logging
 import os
 import pickle
 import signal
+import socket
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -22,6 +23,8 @@ from salver.artifact.manifest import Golden, Lowering, Manifest, RuntimeSpec
 from salver.engine.lane import Lane
 from salver.engine.model import Model
 from salver.errors import PredictionFailed, Unavailable
+from salver.runtimes.environment import host_command
+from salver.runtimes.limits import HostLimits
 from salver.runtimes.native import NativeRuntime
 from salver.types.framework import Framework
 from salver.types.signature import Column, Output, Signature
@@ -35,10 +38,14 @@ def stored(model: Any, folder: Path) -> Path:
     return file
 
 
+def native(file: Path, limits: HostLimits | None = None) -> NativeRuntime:
+    return NativeRuntime(host_command(file.parent), [str(file)], limits)
+
+
 @pytest.fixture(scope="module")
 def runtime(tmp_path_factory: pytest.TempPathFactory) -> Iterator[NativeRuntime]:
     """One for all tests: it goes on after whatever they do to it."""
-    made = NativeRuntime(stored(Failing(), tmp_path_factory.mktemp("failing")))
+    made = native(stored(Failing(), tmp_path_factory.mktemp("failing")))
     yield made
     made.close()
 
@@ -83,7 +90,7 @@ def test_a_process_that_died_between_calls_is_started_again(runtime: NativeRunti
 
 def test_close_leaves_no_process(tmp_path: Path) -> None:
     others = children()
-    made = NativeRuntime(stored(Failing(), tmp_path))
+    made = native(stored(Failing(), tmp_path))
     assert len(children()) == len(others) + 1
     made.close()
     assert children() == others
@@ -102,22 +109,86 @@ def test_signals_to_the_server_do_not_stop_its_models(runtime: NativeRuntime) ->
 def test_a_model_ends_with_its_server(runtime: NativeRuntime) -> None:
     assert predict(runtime, OK) == [0.5]
     (child,) = children()
-    runtime._wire.close()  # as the kernel does when the server is killed
+    assert runtime._process
+    runtime._process._wire.shutdown(socket.SHUT_RDWR)  # as the kernel closes it when the server is killed
     child.wait(10)
+    assert predict(runtime, OK) == [0.5]
 
 
 @pytest.mark.parametrize(("model", "says"), [(Unreadable(), "RuntimeError"), (Unloadable(), "ended while"), ({}, "no predict")])
 def test_a_model_that_does_not_load_says_so_and_leaves_nothing(tmp_path: Path, model: Any, says: str) -> None:
     others = children()
     with pytest.raises(Unavailable, match=says):
-        NativeRuntime(stored(model, tmp_path))
+        native(stored(model, tmp_path))
     assert children() == others
     gc.collect()  # an open socket would be a warning, which is an error here
 
 
 def test_no_model_file_says_so(tmp_path: Path) -> None:
     with pytest.raises(Unavailable, match="no model file"):
-        NativeRuntime(tmp_path / "none.pkl")
+        native(tmp_path / "none.pkl")
+
+
+# Supervision
+
+
+def test_a_model_that_hangs_is_ended_and_is_back(tmp_path: Path) -> None:
+    made = native(stored(Failing(), tmp_path), HostLimits(call_s=0.2))
+    try:
+        started = time.perf_counter()
+        with pytest.raises(Unavailable, match="did not answer within 0.2 s") as hung:
+            predict(made, SLOW)
+        assert time.perf_counter() - started < 0.45
+        assert hung.value.code == "model_crashed"
+        assert predict(made, OK) == [0.5]
+    finally:
+        made.close()
+
+
+def test_a_process_is_replaced_while_it_answers(tmp_path: Path) -> None:
+    made = native(stored(Failing(), tmp_path), HostLimits(calls=3))
+    try:
+        before = made._process
+        assert before
+        deadline = time.monotonic() + 30
+        while made._process is before and time.monotonic() < deadline:
+            assert predict(made, OK) == [0.5]
+        assert made._process is not before
+        before.wait()
+    finally:
+        made.close()
+
+
+def test_a_model_that_dies_of_everything_is_refused_at_once(runtime: NativeRuntime, tmp_path: Path) -> None:
+    made = native(stored(Failing(), tmp_path))
+    try:
+        assert made._process
+        command, made._command = made._command, ["/nowhere/python"]
+        for _ in range(9):  # as it would after so many crashes in a row
+            made._restarts.ended(time.monotonic())
+        made._lost(made._process)
+        time.sleep(0.2)
+        started = time.perf_counter()
+        with pytest.raises(Unavailable) as refused:
+            predict(made, OK)
+        assert time.perf_counter() - started < 0.1
+        assert (refused.value.code, refused.value.retry_after_s > 10) == ("model_crashed", True)
+        assert predict(runtime, OK) == [0.5]
+        made._command = command
+    finally:
+        made.close()
+
+
+def test_large_batches_leave_no_descriptor_behind(runtime: NativeRuntime) -> None:
+    rows = np.random.default_rng(0).uniform(100, 200, 300_000)
+    predict(runtime, OK)
+    before = psutil.Process().num_fds()
+    for _ in range(3):
+        answer = runtime.predict({"x0": rows})["prediction"]
+        assert not answer.flags.writeable
+        np.testing.assert_array_equal(answer, rows + 0.5)
+    del answer
+    assert psutil.Process().num_fds() <= before
 
 
 # Behind the engine

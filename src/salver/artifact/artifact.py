@@ -105,7 +105,7 @@ def atomic_folder(destination: Path) -> Generator[Path]:
         try:
             made.rename(destination)
         except OSError:
-            if not (destination / FILENAME).is_file():
+            if not destination.is_dir():
                 raise
     finally:
         shutil.rmtree(made, ignore_errors=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from typing import Literal
+from typing import Any, Literal
 
 import msgspec
 
@@ -26,15 +26,17 @@ class File(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     size_bytes: int
 
 
-class RuntimeSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class RuntimeSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
     """Which runtime serves the model, from which file, and how it is fed.
 
     `layout` "matrix": one (rows, columns) float64 array named `X`, categories as codes. "columns": one array a column.
+    `trusts` names the types in a .skops file that skops does not know to be harmless; no others are made.
     """
 
     kind: RuntimeKind
     file: str
     layout: Literal["matrix", "columns"]
+    trusts: tuple[str, ...] = ()
 
 
 class Attempt(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
@@ -87,6 +89,10 @@ class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     files: dict[str, File]
     created: str  # UTC, ISO 8601
     python: str
+    description: str = ""
+    tags: dict[str, str] = {}
+    metadata: dict[str, Any] = {}
+    metrics: dict[str, float] = {}  # on the hold-out rows, when it was saved
     format: int = FORMAT
 
     @property

@@ -1,6 +1,7 @@
-"""The process of a model that its own framework serves: `python -m salver.frameworks.host SOCKET_FD MODEL_FILE`.
+"""The process of a model that its own framework serves: `python -m salver.frameworks.host SOCKET_FD MODEL_FILE [TYPE …]`.
 
 Reads the model, says Ready, answers until the server closes the socket. Knows nothing of HTTP, batches or other models.
+TYPE names a type in a .skops file that may be made although skops does not know it.
 """
 
 from __future__ import annotations
@@ -13,7 +14,8 @@ from pathlib import Path
 
 from salver.frameworks.base import Trained
 from salver.frameworks.files import read
-from salver.frameworks.messages import Answer, Ask, Failed, Ready, pack, receive, send, unpack
+from salver.frameworks.messages import Failed, Ready, answer, receive, send
+from salver.types.signature import Columns
 
 
 def serve(wire: socket.socket, trained: Trained) -> None:
@@ -21,20 +23,23 @@ def serve(wire: socket.socket, trained: Trained) -> None:
     send(wire, Ready())
     while True:
         try:
-            message = receive(wire)
+            asked = receive(wire)
         except EOFError:
             return
-        if isinstance(message, Ask):
-            send(wire, _answer(trained, message))
+        if not isinstance(asked, dict):
+            continue
+        try:
+            outputs = _predict(trained, asked)
+        except Exception as error:
+            send(wire, Failed(type(error).__name__, str(error)))
+        else:
+            answer(wire, outputs)
 
 
-def _answer(trained: Trained, ask: Ask) -> Answer | Failed:
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # a model's advice to its trainer, once a prediction, helps nobody here
-            return Answer(pack(trained.predict(unpack(ask.columns))))
-    except Exception as error:
-        return Failed(type(error).__name__, str(error))
+def _predict(trained: Trained, columns: Columns) -> Columns:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # a model's advice to its trainer, once a prediction, helps nobody here
+        return trained.predict(columns)
 
 
 def main(arguments: list[str]) -> None:
@@ -43,7 +48,7 @@ def main(arguments: list[str]) -> None:
         signal.signal(number, signal.SIG_IGN)
     wire = socket.socket(fileno=int(arguments[0]))
     try:
-        trained = read(Path(arguments[1]))
+        trained = read(Path(arguments[1]), tuple(arguments[2:]))
     except Exception as error:
         send(wire, Failed(type(error).__name__, str(error)))
         raise

@@ -6,16 +6,27 @@ import platform
 import shutil
 import time
 from pathlib import Path
+from typing import Any
+
+import msgspec
 
 from salver.artifact.artifact import atomic_folder, describe_files, write_golden, write_manifest
 from salver.artifact.manifest import Golden, Lowering, Manifest, RuntimeSpec
-from salver.frameworks.files import read
+from salver.frameworks.files import read, skops_types
 from salver.lower import onnx_file
 from salver.lower.compile import lower
 from salver.types.framework import Framework
 from salver.types.signature import Signature
 
-_Parts = tuple[Signature, Framework, RuntimeSpec, Lowering, Golden]
+
+class Parts(msgspec.Struct):
+    """What a manifest says of a model whose files are written."""
+
+    signature: Signature
+    framework: Framework
+    runtime: RuntimeSpec
+    lowering: Lowering
+    golden: Golden
 
 
 def publish(file: Path, name: str, destination: Path) -> None:
@@ -24,32 +35,48 @@ def publish(file: Path, name: str, destination: Path) -> None:
     Raises ModelFileError when the file is no model that can be read here.
     """
     with atomic_folder(destination) as folder:
-        signature, framework, spec, lowering, golden = (_graph if file.suffix.lower() == ".onnx" else _trained)(file, folder)
-        write_golden(folder, golden)
-        manifest = Manifest(
-            name=name,
-            signature=signature,
-            framework=framework,
-            runtime=spec,
-            lowering=lowering,
-            files=describe_files(folder),
-            created=time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
-            python=platform.python_version(),
-        )
-        write_manifest(folder, manifest)
+        finish(folder, name, graph(file, folder) if file.suffix.lower() == ".onnx" else _trained(file, folder))
 
 
-def _graph(file: Path, folder: Path) -> _Parts:
-    graph = onnx_file.Graph(file, folder)
-    return graph.signature, graph.framework, graph.spec, graph.lowering, graph.golden
+def finish(folder: Path, name: str, parts: Parts, **about: Any) -> Manifest:
+    """Write what is left of an artifact: the golden rows, and the manifest with what is to be said `about` the model."""
+    write_golden(folder, parts.golden)
+    manifest = Manifest(
+        name=name,
+        signature=parts.signature,
+        framework=parts.framework,
+        runtime=parts.runtime,
+        lowering=parts.lowering,
+        files=describe_files(folder),
+        created=time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+        python=platform.python_version(),
+        **about,
+    )
+    write_manifest(folder, manifest)
+    return manifest
 
 
-def _trained(file: Path, folder: Path) -> _Parts:
-    trained = read(file)
-    # How a file is read shows in its suffix, so the copy keeps its name.
-    original = RuntimeSpec("native", f"model/{file.name}", "columns")
+def graph(file: Path, folder: Path) -> Parts:
+    """A graph that was made elsewhere is served as it is."""
+    made = onnx_file.Graph(file, folder)
+    return Parts(made.signature, made.framework, made.spec, made.lowering, made.golden)
+
+
+def trusts_of(file: Path) -> tuple[str, ...]:
+    """Who publishes a file by their own hand consents to what is in it."""
+    return skops_types(file) if file.suffix.lower() == ".skops" else ()
+
+
+def original_of(file: Path) -> RuntimeSpec:
+    """The model served by its own library. How a file is read shows in its suffix, so the copy keeps its name."""
+    return RuntimeSpec("native", f"model/{file.name}", "columns", trusts_of(file))
+
+
+def _trained(file: Path, folder: Path) -> Parts:
+    original = original_of(file)
+    trained = read(file, original.trusts)
     lowered = lower(trained, folder, original)
     if lowered.spec == original:
         (folder / "model").mkdir()
         shutil.copyfile(file, folder / original.file)
-    return trained.signature, trained.framework, lowered.spec, lowered.lowering, lowered.golden
+    return Parts(trained.signature, trained.framework, lowered.spec, lowered.lowering, lowered.golden)
