@@ -1,0 +1,327 @@
+"""Published models: immutable versions and one route each, in a store that many processes use at once.
+
+    models/NAME/claims/N.json           who took number N, and when; made first, never removed, so no number is used twice
+    models/NAME/versions/N/…            the artifact's files, `salver.json` last: with it, the version is there
+    models/NAME/route/N.json            the routes, in the order of their making; the highest is in force
+
+All three are settled by one thing, `Store.create`. Whoever is killed on the way leaves a number that is nobody's: no version,
+and in nobody's way. The format is described in docs/registry.md.
+"""
+
+from __future__ import annotations
+
+import getpass
+import hashlib
+import re
+import secrets
+import shutil
+import tempfile
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Literal
+
+import msgspec
+
+from salver.artifact.artifact import MANIFEST_LIMIT_BYTES, atomic_folder, decode_manifest, open_artifact
+from salver.artifact.manifest import FILENAME, Manifest
+from salver.config import store_folder
+from salver.errors import ArtifactError, ConfigError, NotFound, SalverError, StoreError
+from salver.registry.diff import Change, changes
+from salver.registry.export import export_artifact
+from salver.registry.folder import FolderStore
+from salver.registry.route import CHAMPION, Route
+from salver.registry.store import open_store
+from salver.types.reference import Reference
+
+_ROUTE_LIMIT_BYTES = 2**20
+_ABANDONED = timedelta(days=1)
+_COMMITTED = re.compile(rf"/versions/([1-9][0-9]*)/{re.escape(FILENAME)}$")
+_NUMBERED = re.compile(r"/(?:claims|versions)/([1-9][0-9]*)(?:\.json$|/)")
+_ROUTED = re.compile(r"/route/([1-9][0-9]*)\.json$")
+
+
+class Claim(msgspec.Struct, frozen=True):
+    """Who took a number for a version, and when. `token` tells two of them apart."""
+
+    by: str
+    at: str
+    why: str
+    digest: str
+    token: str
+
+
+class Checked(msgspec.Struct, frozen=True):
+    """A version that was read and held against its digests; `problem` is empty when it is what was published."""
+
+    name: str
+    version: int
+    problem: str = ""
+
+
+class Registry:
+    """The models of a store. `url` is a folder, file://, s3://, gs:// or az://; None is the user's own store."""
+
+    def __init__(self, url: str | Path | None = None) -> None:
+        self.store = open_store(None if url is None else str(url))
+
+    def __repr__(self) -> str:
+        return f"<Registry {self.store.url}>"
+
+    # What there is
+
+    def models(self) -> list[str]:
+        """The names of the models that have a version."""
+        return [name for name in sorted(self.store.children("models")) if self.versions(name)]
+
+    def versions(self, name: str) -> list[int]:
+        """The numbers of a model's versions, in order; empty for no such model."""
+        committed = {int(found[1]) for at in self.store.names(f"models/{name}/versions") if (found := _COMMITTED.search(at))}
+        return sorted(committed.difference(self.route(name).deleted)) if committed else []
+
+    def resolve(self, reference: Reference | str) -> tuple[str, int]:
+        """The name and the number that `iris`, `iris@3` or `iris@champion` means now. Raises NotFound."""
+        wanted = _parsed(reference)
+        versions = self.versions(wanted.name)
+        if not versions:
+            raise NotFound(
+                f"there is no model '{wanted.name}' in {self.store.url}; `salver models` lists those there are",
+                code="unknown_model",
+            )
+        return wanted.name, self.route(wanted.name).version_of(wanted, versions)
+
+    def manifest(self, name: str, version: int) -> Manifest:
+        """What a version says of itself. Raises NotFound, or ArtifactError when it can't be read."""
+        return decode_manifest(self._manifest_bytes(name, version), f"{self.store.url}/{_folder(name, version)}")
+
+    def claim(self, name: str, version: int) -> Claim | None:
+        """Who published a version, and when; None where that is not known."""
+        data = self.store.read(f"models/{name}/claims/{version}.json", _ROUTE_LIMIT_BYTES)
+        return None if data is None else msgspec.json.decode(data, type=Claim)
+
+    # Publishing
+
+    def publish(self, folder: Path, *, by: str = "", why: str = "") -> int:
+        """Make the artifact in `folder` the next version of its model, and return its number.
+
+        The first version answers at once; later ones when they are promoted. Raises ArtifactError when it is not whole.
+        """
+        manifest = open_artifact(folder).manifest
+        name = _parsed(manifest.name).name
+        version = self._claimed(name, manifest.digest, by, why)
+        at = _folder(name, version)
+        for file in manifest.files:
+            self.store.upload(f"{at}/{file}", folder / file)
+        if not self.store.create(f"{at}/{FILENAME}", (folder / FILENAME).read_bytes()):
+            raise StoreError(f"{self.store.url}/{at} was written by somebody else; publish again")
+        if version in self.edit(name, lambda route: route.first(version), by, why).deleted:
+            self._clear(name, version)
+            raise StoreError(f"publishing '{name}' took so long that its number was cleared away; publish again")
+        return version
+
+    def _claimed(self, name: str, digest: str, by: str, why: str) -> int:
+        claim = msgspec.json.encode(Claim(by or user_name(), _now(), why, digest, secrets.token_hex(8)))
+        number = max(self._numbers(name), default=0) + 1
+        while not self.store.create(f"models/{name}/claims/{number}.json", claim):
+            number += 1
+        return number
+
+    # Routes
+
+    def route(self, name: str) -> Route:
+        """The route in force; one without aliases when none was made."""
+        numbers = [int(found[1]) for at in self.store.names(f"models/{name}/route") if (found := _ROUTED.search(at))]
+        return self._route(name, max(numbers)) if numbers else Route()
+
+    def history(self, name: str) -> list[Route]:
+        """Every route the model had, the latest last: who changed it, when and why."""
+        return [self._route(name, number) for number in range(1, self.route(name).number + 1)]
+
+    def edit(self, name: str, change: Callable[[Route], Route], by: str = "", why: str = "") -> Route:
+        """Put the route that `change` makes of the one in force into force, and return it.
+
+        When somebody else's edit comes first, `change` is asked again, with theirs. Nothing is written where nothing changes.
+        """
+        while True:
+            route = self.route(name)
+            changed = change(route)
+            if changed == route:
+                return route
+            made = msgspec.structs.replace(changed, number=route.number + 1, by=by or user_name(), at=_now(), why=why)
+            if self.store.create(f"models/{name}/route/{made.number}.json", msgspec.json.encode(made)):
+                return made
+
+    def promote(self, reference: Reference | str, alias: str = CHAMPION, *, by: str = "", why: str = "") -> Route:
+        """Let `alias` be that version from now on."""
+        name, version = self.resolve(_precise(reference))
+        return self.edit(name, lambda route: route.promoted(alias, version), by, why)
+
+    def rollback(self, name: str, alias: str = CHAMPION, *, by: str = "", why: str = "") -> Route:
+        """Let `alias` be the version that it was before its last promotion; once more, the one before that."""
+        self.resolve(name)
+        return self.edit(name, lambda route: route.rolled_back(alias), by, why)
+
+    def demote(self, reference: Reference | str, *, by: str = "", why: str = "") -> Route:
+        """Take the alias of `name@alias` away. Raises InUse when canary or shadow go there."""
+        wanted = _parsed(reference)
+        if wanted.alias is None:
+            raise ConfigError(f"say which alias to take away: {wanted.name}@ALIAS")
+        name, _ = self.resolve(wanted)
+        return self.edit(name, lambda route: route.demoted(wanted.alias or ""), by, why)
+
+    def tag(self, reference: Reference | str, tags: Mapping[str, str], *, by: str = "", why: str = "") -> Route:
+        """Put tags on a version; an empty value takes one away. They are kept in the route: a version never changes."""
+        name, version = self.resolve(reference)
+        return self.edit(name, lambda route: route.tagged(version, tags), by, why)
+
+    def delete(self, reference: Reference | str, *, by: str = "", why: str = "") -> None:
+        """Delete a version for ever; its number is not used again. Raises InUse when the route needs it."""
+        name, version = self.resolve(_precise(reference))
+        self.edit(name, lambda route: route.without(version), by, why)
+        self._clear(name, version)
+
+    # Reading versions
+
+    def fetch(self, name: str, version: int) -> Path:
+        """A folder here with the version's artifact, for `open_artifact`, which audits it.
+
+        From a folder it is that very folder. From elsewhere it is downloaded once and kept by the digest of its manifest.
+        """
+        data = self._manifest_bytes(name, version)
+        if isinstance(self.store, FolderStore):
+            return self.store.root / _folder(name, version)
+        folder = store_folder() / "cache" / "versions" / hashlib.sha256(data).hexdigest()[:32] / name
+        try:
+            open_artifact(folder)
+        except ArtifactError:  # it is not there, or not what it was
+            shutil.rmtree(folder, ignore_errors=True)
+            with atomic_folder(folder) as made:
+                self._download(name, version, data, made)
+                open_artifact(made)
+        return folder
+
+    def verify(self, reference: Reference | str | None = None) -> list[Checked]:
+        """Read versions as they are stored, and hold them against their digests: one, or all of a model, or all there are."""
+        wanted = None if reference is None else _parsed(reference)
+        if wanted is not None and (wanted.version or wanted.alias):
+            pairs = [self.resolve(wanted)]
+        else:
+            names = self.models() if wanted is None else [self.resolve(wanted)[0]]
+            pairs = [(name, version) for name in names for version in self.versions(name)]
+        return [self._checked(name, version) for name, version in pairs]
+
+    def diff(self, name: str, before: int, after: int) -> list[Change]:
+        """What differs between two versions, by what they say of themselves."""
+        return changes(self.manifest(name, before), self.manifest(name, after))
+
+    def export(self, reference: Reference | str, destination: Path, to: Literal["folder", "onnx"] = "folder") -> Path:
+        """Copy a version's artifact to a new folder, or write its graph alone to an .onnx file. Raises ConfigError."""
+        return export_artifact(open_artifact(self.fetch(*self.resolve(reference))), destination, to)
+
+    # What was left behind
+
+    def unfinished(self, name: str, older_than: timedelta = _ABANDONED) -> list[int]:
+        """Numbers that were claimed that long ago and are no version yet, and deleted ones that still have files."""
+        route, versions = self.route(name), set(self.versions(name))
+        stored = {int(found[1]) for at in self.store.names(f"models/{name}/versions") if (found := _NUMBERED.search(at))}
+        since = datetime.now(UTC) - older_than
+        return [
+            number
+            for number in sorted(self._numbers(name) - versions)
+            if (number in stored if number in route.deleted else self._claimed_before(name, number, since))
+        ]
+
+    def sweep(self, name: str, older_than: timedelta = _ABANDONED) -> list[int]:
+        """Give up what is unfinished, remove its files, and return its numbers. Its publisher is then refused."""
+        numbers = self.unfinished(name, older_than)
+        return [number for number in numbers if self._given_up(name, number)]
+
+    # Inside
+
+    def _numbers(self, name: str) -> set[int]:
+        return {int(found[1]) for at in self.store.names(f"models/{name}") if (found := _NUMBERED.search(at))}
+
+    def _given_up(self, name: str, number: int) -> bool:
+        """Delete an unfinished number, unless it was finished meanwhile.
+
+        A publisher commits and then looks at the route; we change the route and then look for the commit. One sees the other.
+        """
+        deleted = number in self.route(name).deleted
+        if not deleted:
+            self.edit(
+                name, lambda route: route if self._is_committed(name, number) else route.without(number), why="not finished"
+            )
+            if self._is_committed(name, number):
+                self.edit(name, lambda route: route.restored(number), why="finished after all")
+                return False
+        self._clear(name, number)
+        return True
+
+    def _is_committed(self, name: str, number: int) -> bool:
+        return self.store.read(f"{_folder(name, number)}/{FILENAME}", MANIFEST_LIMIT_BYTES) is not None
+
+    def _claimed_before(self, name: str, number: int, since: datetime) -> bool:
+        claim = self.claim(name, number)
+        return claim is None or datetime.fromisoformat(claim.at) <= since
+
+    def _route(self, name: str, number: int) -> Route:
+        at = f"models/{name}/route/{number}.json"
+        data = self.store.read(at, _ROUTE_LIMIT_BYTES)
+        try:
+            return msgspec.json.decode(data or b"", type=Route)
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            raise ArtifactError(f"{self.store.url}/{at} can't be read: {error}") from error
+
+    def _manifest_bytes(self, name: str, version: int) -> bytes:
+        data = self.store.read(f"{_folder(name, version)}/{FILENAME}", MANIFEST_LIMIT_BYTES)
+        if data is None:
+            raise NotFound(f"model '{name}' has no version {version} in {self.store.url}", code="unknown_version")
+        return data
+
+    def _download(self, name: str, version: int, data: bytes, folder: Path) -> None:
+        at = _folder(name, version)
+        for file, described in decode_manifest(data, f"{self.store.url}/{at}").files.items():
+            (folder / file).parent.mkdir(parents=True, exist_ok=True)
+            self.store.download(f"{at}/{file}", folder / file, described.size_bytes)
+        (folder / FILENAME).write_bytes(data)
+
+    def _checked(self, name: str, version: int) -> Checked:
+        try:
+            with tempfile.TemporaryDirectory(prefix="salver-verify-") as folder:
+                self._download(name, version, self._manifest_bytes(name, version), Path(folder))
+                open_artifact(Path(folder))
+        except SalverError as error:
+            return Checked(name, version, error.message)
+        return Checked(name, version)
+
+    def _clear(self, name: str, version: int) -> None:
+        """Remove a version's files, the manifest first: without it the rest is none."""
+        names = self.store.names(_folder(name, version))
+        self.store.remove(sorted(names, key=lambda at: not at.endswith(f"/{version}/{FILENAME}")))
+
+
+def user_name() -> str:
+    """Who makes a change, where nobody says."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # a user without a name, as in some containers
+        return "unknown"
+
+
+def _folder(name: str, version: int) -> str:
+    return f"models/{name}/versions/{version}"
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
+
+
+def _parsed(reference: Reference | str) -> Reference:
+    return Reference.parse(reference) if isinstance(reference, str) else reference
+
+
+def _precise(reference: Reference | str) -> Reference:
+    wanted = _parsed(reference)
+    if wanted.version is None and wanted.alias is None:
+        raise ConfigError(f"say which version: {wanted.name}@NUMBER or {wanted.name}@ALIAS")
+    return wanted

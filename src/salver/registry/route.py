@@ -1,0 +1,154 @@
+"""The one document of a model that changes: which version answers to which name. Pure; registry.py keeps it.
+
+Every edit makes a new Route out of an old one, so it can be made again when somebody else's came first.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TypeVar
+
+import msgspec
+
+from salver.errors import ConfigError, InUse, NotFound
+from salver.types.reference import Reference
+
+CHAMPION = "champion"
+_REMEMBERED = 50  # versions that an alias had before
+_Key = TypeVar("_Key")
+_Value = TypeVar("_Value")
+
+
+class Canary(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A share of the default's requests that another alias answers. `sticky` names what keeps a caller with one of the two."""
+
+    to: str
+    percent: float
+    sticky: str = ""
+
+
+class Route(msgspec.Struct, frozen=True, omit_defaults=True):
+    """Who answers for a model, and who said so, when and why. `number` counts the edits; 0 is the route of no edit at all."""
+
+    number: int = 0
+    aliases: dict[str, int] = {}
+    default: str = CHAMPION
+    canary: Canary | None = None
+    shadow: tuple[str, ...] = ()
+    tags: dict[int, dict[str, str]] = {}
+    before: dict[str, tuple[int, ...]] = {}
+    """The versions that an alias had, latest last, as far as it was not rolled back: where a rollback leads."""
+    deleted: tuple[int, ...] = ()
+    """Numbers that are no versions any more and never will be again."""
+    by: str = ""
+    at: str = ""  # UTC, ISO 8601
+    why: str = ""
+
+    def promoted(self, alias: str, version: int) -> Route:
+        """`alias` is `version`, and remembers what it was. Raises ConfigError for no alias, NotFound for a deleted version."""
+        if Reference.parse(f"x@{alias}").alias is None:
+            raise ConfigError("an alias is a word, not a number: champion, challenger, stable")
+        self._check(version)
+        current = self.aliases.get(alias)
+        if current == version:
+            return self
+        remembered = self.before.get(alias, ()) if current is None else (*self.before.get(alias, ()), current)
+        return msgspec.structs.replace(
+            self,
+            aliases={**self.aliases, alias: version},
+            before={**self.before, alias: remembered[-_REMEMBERED:]} if remembered else self.before,
+        )
+
+    def first(self, version: int) -> Route:
+        """Where no alias says otherwise, what is published answers at once."""
+        return self if self.aliases or version in self.deleted else self.promoted(CHAMPION, version)
+
+    def rolled_back(self, alias: str = CHAMPION) -> Route:
+        """`alias` is what it was before it was promoted to what it is. Raises NotFound when it was nothing before."""
+        *earlier, last = self.before.get(alias) or (0,)
+        if not last:
+            raise NotFound(
+                f"alias '{alias}' had no version before this one; `salver promote` takes any", code="unknown_version"
+            )
+        before = {name: versions for name, versions in self.before.items() if name != alias}
+        if earlier:
+            before[alias] = tuple(earlier)
+        return msgspec.structs.replace(self, aliases={**self.aliases, alias: last}, before=before)
+
+    def demoted(self, alias: str) -> Route:
+        """No version is called `alias` any more. Raises NotFound when none is, InUse when canary or shadow go there."""
+        if alias not in self.aliases:
+            raise self._unknown(alias)
+        if alias in self.shadow or (self.canary and self.canary.to == alias):
+            raise InUse(f"alias '{alias}' is in use by {'shadow' if alias in self.shadow else 'canary'}; end that first")
+        return msgspec.structs.replace(self, aliases=_without(self.aliases, alias), before=_without(self.before, alias))
+
+    def tagged(self, version: int, tags: Mapping[str, str]) -> Route:
+        """`version` carries these tags too; an empty value takes a tag away. Raises NotFound for a deleted version."""
+        self._check(version)
+        kept = {key: value for key, value in {**self.tags.get(version, {}), **tags}.items() if value}
+        every = {**_without(self.tags, version), version: kept} if kept else _without(self.tags, version)
+        return msgspec.structs.replace(self, tags=every)
+
+    def without(self, version: int) -> Route:
+        """`version` is deleted, for ever. Raises InUse when the route needs it."""
+        uses = self.uses(version)
+        if uses:
+            raise InUse(f"version {version} is {', '.join(uses)}; promote another version or demote the alias first")
+        if version in self.deleted:
+            return self
+        before = {alias: tuple(was for was in versions if was != version) for alias, versions in self.before.items()}
+        return msgspec.structs.replace(
+            self,
+            before={alias: versions for alias, versions in before.items() if versions},
+            tags=_without(self.tags, version),
+            deleted=tuple(sorted((*self.deleted, version))),
+        )
+
+    def restored(self, version: int) -> Route:
+        """`version` is not deleted after all."""
+        return msgspec.structs.replace(self, deleted=tuple(number for number in self.deleted if number != version))
+
+    def uses(self, version: int) -> list[str]:
+        """What the route calls `version`: its aliases, the default, canary, shadow."""
+        named = [alias for alias, of in self.aliases.items() if of == version]
+        uses = [f"'{alias}'" for alias in named]
+        if self.default in (str(version), *named):
+            uses.append("the default")
+        if self.canary and self.canary.to in (str(version), *named):
+            uses.append("the canary")
+        if {str(version), *named} & {*self.shadow}:
+            uses.append("a shadow")
+        return uses
+
+    def aliases_of(self, version: int) -> list[str]:
+        return sorted(alias for alias, of in self.aliases.items() if of == version)
+
+    def version_of(self, reference: Reference, versions: list[int]) -> int:
+        """Which of the `versions` that there are `reference` means. Raises NotFound."""
+        if reference.version is not None:
+            if reference.version in versions:
+                return reference.version
+            raise NotFound(f"model '{reference.name}' has no version {reference.version}", code="unknown_version")
+        if reference.alias is not None:
+            if reference.alias in self.aliases:
+                return self.aliases[reference.alias]
+            raise self._unknown(reference.alias)
+        chosen = int(self.default) if self.default.isdecimal() else self.aliases.get(self.default)
+        if chosen in versions:
+            return chosen
+        if versions:
+            return max(versions)
+        raise NotFound(f"model '{reference.name}' has no version", code="unknown_version")
+
+    def _check(self, version: int) -> None:
+        if version in self.deleted:
+            raise NotFound(f"version {version} was deleted", code="unknown_version")
+
+    def _unknown(self, alias: str) -> NotFound:
+        known = ", ".join(sorted(self.aliases)) or "none"
+        return NotFound(f"there is no alias '{alias}' (there are: {known})", code="unknown_version")
+
+
+def _without(mapping: Mapping[_Key, _Value], key: _Key) -> dict[_Key, _Value]:
+    return {at: value for at, value in mapping.items() if at != key}
