@@ -10,11 +10,11 @@ import argparse
 import logging
 import sys
 
-from salver.cli import serve
+from salver.cli import models, routes, save, serve, versions
 from salver.errors import SalverError
 from salver.version import __version__
 
-COMMANDS = (serve,)
+COMMANDS = (serve, save, models, routes, versions)
 """In the order in which `salver --help` shows them."""
 
 
