@@ -16,7 +16,7 @@ from salver.artifact.manifest import Attempt, Golden, Lowering, RuntimeSpec
 from salver.errors import LoweringError
 from salver.frameworks.base import Trained
 from salver.lower import ways
-from salver.lower.golden import golden_rows, plain_rows
+from salver.lower.golden import golden_rows, plain_rows, some_of
 from salver.lower.original import affordable, require_steady
 from salver.lower.proof import prove, row_us
 from salver.runtimes.base import Runtime, load
@@ -35,14 +35,14 @@ class Lowered:
         self.golden = golden
 
 
-def lower(trained: Trained, folder: Path, original: RuntimeSpec) -> Lowered:
+def lower(trained: Trained, folder: Path, original: RuntimeSpec, sample: Columns | None = None) -> Lowered:
     """Try each way of lowering `trained` into `folder` and keep the fastest proven one; `original` is used if none is.
 
-    Files of ways that were not chosen are removed.
+    Rows of a `sample` are proof rows too, and the golden rows. Files of ways that were not chosen are removed.
     """
-    examples = plain_rows(trained)
+    examples = (some_of(trained, sample) if sample else None) or plain_rows(trained)
     require_steady(trained, examples)
-    rows, expected = affordable(trained)
+    rows, expected = affordable(trained, sample)
     one = take(rows, slice(0, 1))
     original_us = row_us(lambda: trained.answer(one), budget_s=0.2)
     attempts: list[Attempt] = []

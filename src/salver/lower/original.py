@@ -45,9 +45,14 @@ def _joined(parts: list[Columns]) -> Columns:
     return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]} if parts else {}
 
 
-def affordable(trained: Trained) -> tuple[Columns, Columns]:
-    """The proof's rows, as many as the original answers in time, and its answers. Raises ModelFileError for too few."""
+def affordable(trained: Trained, sample: Columns | None = None) -> tuple[Columns, Columns]:
+    """The proof's rows, as many as the original answers in time, and its answers. Raises ModelFileError for too few.
+
+    Rows of a `sample` are among them, from the first to the last.
+    """
     rows = proof_rows(trained.model, trained.signature)
+    if sample:
+        rows = _shuffled_together(rows, sample)
     spread = np.linspace(0, rows_of(rows) - 1, _FEW).astype(int)
     few, _, error = answered(trained, {name: array[spread] for name, array in rows.items()})
     count = rows_of(few) if few else 0
@@ -55,7 +60,7 @@ def affordable(trained: Trained) -> tuple[Columns, Columns]:
         start = time.perf_counter()
         trained.predict(few)
         row_s = (time.perf_counter() - start) / count
-        asked = take(rows, slice(0, max(_FEW, min(ROWS, int(BUDGET_S / max(row_s, 1e-9))))))
+        asked = take(rows, slice(0, max(_FEW, min(max(ROWS, rows_of(rows)), int(BUDGET_S / max(row_s, 1e-9))))))
         kept, answers, raised = answered(trained, asked)
         error, count = raised or error, rows_of(kept) if kept else 0
         if raised is None or count >= _LEAST:
@@ -64,6 +69,13 @@ def affordable(trained: Trained) -> tuple[Columns, Columns]:
         f"{trained.framework.model} refuses rows that fit its columns ({type(error).__name__}), "
         f"all but {count} of those it was asked: too few are left to prove anything"
     )
+
+
+def _shuffled_together(rows: Columns, sample: Columns) -> Columns:
+    """All of both, each in its order, spread evenly."""
+    places = np.concatenate([np.linspace(0, 1, rows_of(rows)), np.linspace(0, 1, rows_of(sample))])
+    order = np.argsort(places, kind="stable")
+    return {name: np.concatenate([rows[name], sample[name]])[order] for name in rows}
 
 
 def require_steady(trained: Trained, rows: Columns) -> None:

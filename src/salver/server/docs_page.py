@@ -14,9 +14,9 @@ from typing import Any
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 
+from salver.artifact.described import how_served
 from salver.engine.engine import Engine
 from salver.engine.lane import Lane
-from salver.server.described import how_served
 from salver.server.meanings import MEANING
 from salver.server.openapi import document, newest
 from salver.server.problems import STATUS

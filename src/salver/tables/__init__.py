@@ -2,6 +2,6 @@
 
 from salver.tables.counterpart import like
 from salver.tables.files import read_file
-from salver.tables.table import categories, read
+from salver.tables.table import categories, pick, read
 
-__all__ = ["categories", "like", "read", "read_file"]
+__all__ = ["categories", "like", "pick", "read", "read_file"]

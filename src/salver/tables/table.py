@@ -57,6 +57,19 @@ def read(data: Any, signature: Signature | None = None) -> Columns:
     )
 
 
+def pick(data: Any, rows: list[int]) -> Any:
+    """Those rows of a table, as a table of the same kind."""
+    if hasattr(data, "iloc"):
+        return data.iloc[rows]
+    if hasattr(data, "take") and type(data).__module__.partition(".")[0] == "pyarrow":
+        return data.take(rows)
+    if isinstance(data, list | tuple):
+        return [data[row] for row in rows]
+    if isinstance(data, Mapping):
+        return {name: pick(values, rows) for name, values in cast("Mapping[str, Any]", data).items()}
+    return data[rows]
+
+
 def categories(data: Any) -> dict[str, tuple[Label, ...]]:
     """The categories that a table itself declares, by column: pandas' Categorical, polars' Enum, Arrow's dictionaries."""
     table = frame_of(data)
