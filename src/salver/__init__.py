@@ -11,6 +11,7 @@ from typing import Any
 _NAMES = {
     "Registry": "salver.registry.registry:Registry",
     "load": "salver.embedded.model:load",
+    "log": "salver.log:log",
     "save": "salver.lower.save:save",
 }
 """Name → "module:attribute"."""

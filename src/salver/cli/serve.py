@@ -23,10 +23,8 @@ if TYPE_CHECKING:
     from salver.server.run import Server
 
 _PASTED = 4000  # characters of a curl line's body
-
-
 _MODELS = (
-    "[NAME=]FILE, a model file or the folder of an artifact; or iris, iris@3, iris@champion from the store (default: all there)"
+    "[NAME=]FILE: a model file or an artifact's folder; or iris, iris@3, iris@champion from the store (default: all)"
 )
 
 
@@ -60,13 +58,14 @@ def serve(given: argparse.Namespace) -> int:
 
     async def load(server: Server) -> None:
         print(f"Salver {__version__}", flush=True)
-        lanes = [await engine.load(await find_artifact(model, registry, store), model.version) for model in wanted]
         for name in {model.name for model in wanted if model.file is None}:
             route = await asyncio.to_thread(registry.route, name)
             engine.route(name, route.aliases, route.default)
-        for lane in lanes:
-            print(f"\n  {lane.model.name}: " + "\n    ".join(how_served(lane.model.manifest)), flush=True)
-        print(f"\n{_where(given, log, lanes[0], len(lanes) > 1)}", flush=True)
+        lanes = [await engine.load(await find_artifact(model, registry, store), model.version) for model in wanted]
+        for lane, model in zip(lanes, wanted, strict=True):
+            name = model.name if model.file else f"{model.name}@{model.version}"
+            print(f"\n  {name}: " + "\n    ".join(how_served(lane.model.manifest)), flush=True)
+        print(f"\n{_where(given, log, lanes[0], len(engine.states) > 1)}", flush=True)
         if log:
             server.also(look_after(log.folder))
 
@@ -85,7 +84,8 @@ def _where(given: argparse.Namespace, log: Writer | None, lane: Lane, several: b
     route = f"/models/{lane.model.name}/predict" if several else "/predict"
     body = json.dumps({"features": lane.model.artifact.golden.rows[0]}, separators=(",", ":"))
     if len(body) > _PASTED:  # a whole image: nobody pastes that
-        example = lane.model.artifact.folder.parent / f"{lane.model.name}.example.json"
+        example = store_folder(given.store) / "cache" / f"{lane.model.name}.example.json"
+        example.parent.mkdir(parents=True, exist_ok=True)
         example.write_text(body)
         body = f"@{example}"
     quoted = shlex.quote(body)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Callable
 from typing import Literal
 
@@ -11,6 +12,7 @@ from salver.engine.batcher import Limits
 from salver.engine.lane import Append, Lane
 from salver.engine.model import Model
 from salver.errors import NotFound, Unavailable
+from salver.log.policy import Policies
 from salver.types.reference import Reference
 
 State = Literal["loading", "ready", "failed"]
@@ -19,12 +21,16 @@ State = Literal["loading", "ready", "failed"]
 class Engine:
     """Loads versions, finds the lane of a reference, and says whether everything that was asked for is ready."""
 
-    def __init__(self, append: Append | None, limits: Limits | None = None) -> None:
+    def __init__(self, append: Append | None, limits: Limits | None = None, policies: Policies | None = None) -> None:
         self.lanes: dict[str, dict[int, Lane]] = {}
         self.states: dict[str, State] = {}
+        self.aliases: dict[str, dict[str, int]] = {}  # by model; only the registry's models have any
+        self.defaults: dict[str, str] = {}  # the alias or number that answers for a model named without one
+        self._awaited: Counter[str] = Counter()
         self.on_change: list[Callable[[], None]] = []  # called whenever `find` may answer otherwise than before
         self._append = append
         self._limits = limits or Limits()
+        self._policies = policies
 
     def __repr__(self) -> str:
         return f"<Engine {self.states}>"
@@ -37,20 +43,29 @@ class Engine:
     def expect(self, name: str) -> None:
         """Say that a model of this name is about to be loaded; until it is, the engine is not ready."""
         self.states[name] = "loading"
+        self._awaited[name] += 1
 
     async def load(self, artifact: Artifact, version: int = 1) -> Lane:
         """Wake an artifact, off the event loop, and take requests for it once it has answered its golden rows."""
         name = artifact.manifest.name
         self.states.setdefault(name, "loading")
         try:
+            policy = self._policies.of(artifact.manifest.name, artifact.manifest.signature) if self._policies else None
             model = await asyncio.to_thread(Model, artifact, version)
         except Exception:
             self.states[name] = "failed"
             raise
-        lane = self.lanes.setdefault(name, {})[version] = Lane(model, self._append, self._limits)
-        self.states[name] = "ready"
+        lane = self.lanes.setdefault(name, {})[version] = Lane(model, self._append, self._limits, policy=policy)
+        self._awaited[name] -= 1
+        self.states[name] = "loading" if self._awaited[name] > 0 else "ready"
         self._changed()
         return lane
+
+    def route(self, name: str, aliases: dict[str, int], default: str) -> None:
+        """Say which versions the aliases of a model are, and which alias (or number) answers when none is named."""
+        self.aliases[name] = aliases
+        self.defaults[name] = default
+        self._changed()
 
     def find(self, reference: Reference | None) -> Lane:
         """The lane that answers for `reference`; None means the only model. Raises NotFound or Unavailable."""
@@ -60,12 +75,18 @@ class Engine:
             if self.states.get(name) == "loading":
                 raise Unavailable(f"model '{name}' is being loaded", code="loading")
             raise NotFound(f"no model '{name}' here; GET /models lists those that are", code="unknown_model")
+        aliases = self.aliases.get(name, {})
         if reference is None or (reference.version is None and reference.alias is None):
-            return versions[max(versions)]
-        if reference.version in versions:
-            return versions[reference.version]
+            default = self.defaults.get(name, "")
+            version = int(default) if default.isdecimal() else aliases.get(default)
+            return versions[version if version in versions else max(versions)]
+        version = aliases.get(reference.alias) if reference.alias else reference.version
+        if version in versions:
+            return versions[version]
+        if self.states.get(name) == "loading":
+            raise Unavailable(f"model '{name}' is being loaded", code="loading")
         which = reference.version or reference.alias
-        raise NotFound(f"model '{name}' has no version or alias '{which}'", code="unknown_version")
+        raise NotFound(f"model '{name}' has no version or alias '{which}' here", code="unknown_version")
 
     async def close(self) -> None:
         """Answer what waits, then let every model go."""

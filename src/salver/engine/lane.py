@@ -22,6 +22,7 @@ from salver.engine.recorder import Recorder
 from salver.engine.request import Request
 from salver.engine.stats import LaneStats
 from salver.errors import LogUnavailable, PredictionFailed, SalverError
+from salver.log.policy import Policy
 
 logger = logging.getLogger("salver")
 
@@ -41,12 +42,19 @@ class Failure:
 class Lane:
     """One model version taking requests. All methods are called on the event loop."""
 
-    def __init__(self, model: Model, append: Append | None, limits: Limits | None = None, route: str = "live") -> None:
+    def __init__(
+        self,
+        model: Model,
+        append: Append | None,
+        limits: Limits | None = None,
+        route: str = "live",
+        policy: Policy | None = None,
+    ) -> None:
         self.model = model
         self.stats = LaneStats()
         self.batcher = Batcher(limits or Limits())
         self._append = append
-        self._recorder = Recorder(model.name, model.version, model.signature, route)
+        self._recorder = Recorder(model.name, model.version, model.signature, route, policy)
         self._ids = IdSource()
         self._busy = False  # a turn is scheduled or a batch is in the thread
         self._thread = ThreadPoolExecutor(1, thread_name_prefix=f"salver-{model.name}")

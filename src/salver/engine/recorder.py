@@ -10,6 +10,7 @@ from typing import Any
 
 from salver.engine.batch import Batch
 from salver.engine.request import Request
+from salver.log.policy import Policy
 from salver.log.record import Record, encoder, object_maker
 from salver.types.policies import Flags
 from salver.types.ranges import Flagger
@@ -22,10 +23,11 @@ _INFINITIES = {math.inf: "Infinity", -math.inf: "-Infinity"}
 class Recorder:
     """Writes the lines of one version of a model, answering by one route."""
 
-    def __init__(self, name: str, version: int, signature: Signature, route: str) -> None:
+    def __init__(self, name: str, version: int, signature: Signature, route: str, policy: Policy | None = None) -> None:
         self._name = name
         self._version = version
         self._route = route
+        self._policy = policy
         self._names = signature.names
         self._inputs = object_maker(self._names)
         self._outputs = object_maker([output.name for output in signature.outputs])
@@ -56,6 +58,8 @@ class Recorder:
                 asked, batch.ids, rows, outputs, _keys(batch.requests), flags, strict=False
             )
         ]  # fmt: skip
+        if self._policy is not None:
+            records = self._policy(records)
         return encoder.encode_lines(records)
 
 

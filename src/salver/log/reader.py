@@ -8,13 +8,14 @@ from pathlib import Path
 import msgspec
 
 from salver.log.record import Record
+from salver.log.table import LABELS
 
 _decode = msgspec.json.Decoder(Record).decode
 
 
 def segments(folder: Path) -> list[Path]:
-    """The hot segments below `folder`, oldest first."""
-    return sorted(folder.rglob("*.jsonl"))
+    """The hot segments of predictions below `folder`, oldest first."""
+    return sorted(path for path in folder.rglob("*.jsonl") if path.parent.name != LABELS)
 
 
 def read_records(folder: Path) -> Iterator[Record]:

@@ -17,7 +17,7 @@ from starlette.routing import Route
 from salver.engine.engine import Engine
 from salver.engine.lane import Lane
 from salver.errors import NotFound, SalverError
-from salver.log.segment import SegmentWriter
+from salver.log.writer import Writer
 from salver.server import v2
 from salver.server.asking import ClientGone, ask, server_timing
 from salver.server.body import LARGE_BYTES, read_body
@@ -31,7 +31,7 @@ from salver.types.reference import Reference
 logger = logging.getLogger("salver")
 
 
-def make_app(engine: Engine, routes: HotRoutes, log: SegmentWriter | None) -> Starlette:
+def make_app(engine: Engine, routes: HotRoutes, log: Writer | None) -> Starlette:
     """The app that serves `engine`, whose predictions `log` holds."""
     face = Face(engine, routes)
     return Starlette(

@@ -12,7 +12,7 @@ from starlette.responses import Response
 from salver.engine.engine import Engine
 from salver.engine.lane import Lane
 from salver.engine.stats import Histogram
-from salver.log.segment import SegmentWriter
+from salver.log.writer import Writer
 
 if TYPE_CHECKING:
     from prometheus_client import CollectorRegistry
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 Samples = Iterable[tuple[tuple[str, ...], float | Histogram]]
 """Values by the labels they carry."""
 
-Read = Callable[[Engine, SegmentWriter | None], Samples]
+Read = Callable[[Engine, Writer | None], Samples]
 MODEL = ("model", "version")
 
 
@@ -40,21 +40,21 @@ def _of_lanes(read: Callable[[Lane], float | Histogram]) -> Read:
     return lambda engine, log: [(_labels(lane), read(lane)) for lane in _lanes(engine)]
 
 
-def _of_log(read: Callable[[SegmentWriter], float]) -> Read:
+def _of_log(read: Callable[[Writer], float]) -> Read:
     """One sample where there is a log."""
     return lambda engine, log: [] if log is None else [((), read(log))]
 
 
-def _errors(engine: Engine, log: SegmentWriter | None) -> Samples:
+def _errors(engine: Engine, log: Writer | None) -> Samples:
     # A copy, since bodies are decoded in threads too.
     return [((*_labels(lane), code), count) for lane in _lanes(engine) for code, count in list(lane.stats.errors.items())]
 
 
-def _ready(engine: Engine, log: SegmentWriter | None) -> Samples:
+def _ready(engine: Engine, log: Writer | None) -> Samples:
     return [((name,), float(state == "ready")) for name, state in engine.states.items()]
 
 
-def _info(engine: Engine, log: SegmentWriter | None) -> Samples:
+def _info(engine: Engine, log: Writer | None) -> Samples:
     manifests = [(lane, lane.model.manifest) for lane in _lanes(engine)]
     return [((*_labels(lane), made.framework.name, made.runtime.kind), 1.0) for lane, made in manifests]
 
@@ -120,6 +120,21 @@ METRICS = (
         (),
         _of_log(lambda log: log.failures),
     ),
+    Metric(
+        "salver_log_dropped_lines_total",
+        "counter",
+        "Predictions that were answered and not logged, since the log could not be written.",
+        (),
+        _of_log(lambda log: log.lines_dropped),
+    ),
+    Metric("salver_log_queued_bytes", "gauge", "Bytes that wait to be written.", (), _of_log(lambda log: log.queued_bytes)),
+    Metric(
+        "salver_log_healthy",
+        "gauge",
+        "1 while the log can be written, 0 since it could not.",
+        (),
+        _of_log(lambda log: float(log.healthy)),
+    ),
 )
 """Every metric of ours. docs/metrics.md has the same table; a test compares them."""
 
@@ -127,7 +142,7 @@ METRICS = (
 class Metrics:
     """Answers scrapes of one server, from a registry of its own."""
 
-    def __init__(self, engine: Engine, log: SegmentWriter | None) -> None:
+    def __init__(self, engine: Engine, log: Writer | None) -> None:
         self._engine = engine
         self._log = log
         self._registry: CollectorRegistry | None = None

@@ -5,14 +5,14 @@ from __future__ import annotations
 import asyncio
 import functools
 import gc
-from collections.abc import Awaitable, Callable, Generator
+from collections.abc import Awaitable, Callable, Coroutine, Generator
 from contextlib import contextmanager
 from typing import Any
 
 import uvicorn
 
 from salver.engine.engine import Engine
-from salver.log.segment import SegmentWriter
+from salver.log.writer import Writer
 from salver.server.app import make_app
 from salver.server.hot import HotProtocol, HotRoutes
 
@@ -25,7 +25,7 @@ class Server(uvicorn.Server):
     def __init__(
         self,
         engine: Engine,
-        log: SegmentWriter | None,
+        log: Writer | None,
         host: str,
         port: int,
         on_listening: Callable[[Server], Awaitable[None]],
@@ -47,6 +47,7 @@ class Server(uvicorn.Server):
         super().__init__(config)
         self._engine = engine
         self._on_listening = on_listening
+        self._beside: set[asyncio.Task[None]] = set()
         self.failure: Exception | None = None
 
     async def startup(self, sockets: Any = None) -> None:
@@ -76,6 +77,14 @@ class Server(uvicorn.Server):
             # uvicorn would raise them once more and die of them; being told to stop and stopping is success.
             self._captured_signals.clear()
 
+    def also(self, work: Coroutine[Any, Any, None]) -> None:
+        """Do this beside serving, until the server stops."""
+        task = asyncio.get_running_loop().create_task(work)
+        self._beside.add(task)
+        task.add_done_callback(self._beside.discard)
+
     async def shutdown(self, sockets: Any = None) -> None:
         await super().shutdown(sockets)
         await self._engine.close()
+        for task in self._beside:
+            task.cancel()

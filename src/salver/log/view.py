@@ -1,0 +1,147 @@
+"""The log as tables to ask: `salver.log(store).sql("select …")`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from salver.config import store_folder
+from salver.errors import ConfigError
+from salver.log.commit import snapshot
+from salver.log.duck import connect, named, quoted, relation
+from salver.log.flat import flat, models_named_in
+from salver.log.table import LABELLED, PREDICTIONS, Table
+
+if TYPE_CHECKING:
+    import duckdb
+
+    Relation = duckdb.DuckDBPyRelation
+
+_TRIES = 6
+_Read = TypeVar("_Read")
+
+IN_FORCE = """
+select * exclude (place) from (
+  select *, row_number() over (partition by model, id, key order by ts desc) as place from labels
+) where place = 1
+"""
+"""The last label for each id and for each key."""
+
+
+class Log:
+    """The predictions and labels of a store, hot and cold, each row once.
+
+    Tables: `predictions`; `labels`, every label ever given; `labels_in_force`, the last for each id and each key; and one
+    called as each model is, with a column for each of its inputs and outputs.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def __repr__(self) -> str:
+        return f"<Log {self.folder}>"
+
+    def sql(self, query: str, parameters: list[Any] | None = None) -> Answer:
+        """What a query finds, when its rows are asked for."""
+        return Answer(self.folder, query, parameters)
+
+    def to_arrow(self, model: str | None = None) -> Any:
+        """All predictions as a pyarrow Table; those of one model with a column for each input and output."""
+        return self.sql(f"select * from {named(model or 'predictions')}").to_arrow()
+
+    def models(self) -> list[str]:
+        """The models that have predictions."""
+        return [row[0] for row in self.sql("select distinct model from predictions order by 1").rows()]
+
+
+def open_log(store: str | Path | None = None) -> Log:
+    """The log of a store, by default of the store that commands use."""
+    return Log((store_folder() if store is None else Path(store).expanduser()) / "log")
+
+
+class Answer:
+    """A query on the log. It is run, on what the log holds then, whenever its rows are asked for.
+
+    Every reading method raises ConfigError for a query that DuckDB refuses.
+    """
+
+    def __init__(self, folder: Path, query: str, parameters: list[Any] | None) -> None:
+        self._folder = folder
+        self._query = query
+        self._parameters = parameters
+
+    def rows(self) -> list[tuple[Any, ...]]:
+        return self._read(lambda found: found.fetchall())
+
+    def dicts(self) -> list[dict[str, Any]]:
+        """One dict a row."""
+        return self._read(lambda found: [dict(zip(found.columns, row, strict=True)) for row in found.fetchall()])
+
+    def to_arrow(self) -> Any:
+        """A pyarrow Table."""
+        return self._read(lambda found: found.to_arrow_table())
+
+    def to_pandas(self) -> Any:
+        """A pandas DataFrame."""
+        return self._read(lambda found: found.df())
+
+    def to_numpy(self) -> dict[str, Any]:
+        """One numpy array a column, masked where values are missing."""
+        return self._read(lambda found: found.fetchnumpy())
+
+    def save(self, path: Path, options: str) -> int:
+        """Write the rows to a file, whole or not at all, with these options of DuckDB's COPY; how many there were."""
+        part = path.with_name(f".{path.name}.part")
+        copying = f"copy ({self._query}) to {quoted(part)} ({options})"
+        try:
+            made = asked(self._folder, lambda log: log.execute(copying, self._parameters).fetchall(), self._query)
+            part.replace(path)
+        finally:
+            part.unlink(missing_ok=True)
+        return int(made[0][0])
+
+    def _read(self, read: Callable[[Relation], _Read]) -> _Read:
+        def run(log: duckdb.DuckDBPyConnection) -> _Read:
+            found = log.sql(self._query, params=self._parameters)
+            if found is None:  # pyright: ignore[reportUnnecessaryComparison]  # a statement without rows
+                raise ConfigError("the log is only read: ask with select")
+            return read(found)
+
+        return asked(self._folder, run, self._query)
+
+
+def asked(folder: Path, ask: Callable[[duckdb.DuckDBPyConnection], _Read], query: str = "") -> _Read:
+    """What `ask` makes of a connection that has the log's tables, and those of the models that `query` names.
+
+    Begins again when a file was made cold, or removed, between the listing and its turn. Raises ConfigError.
+    """
+    connection = connect()
+    import duckdb
+
+    tries = 0
+    with connection:
+        while True:
+            try:
+                define(connection, folder, query)
+                return ask(connection)
+            except duckdb.IOException as error:
+                tries += 1
+                if tries == _TRIES or not ("No files found" in str(error) or "No such file" in str(error)):
+                    raise ConfigError(f"the log can't be read: {_first_line(error)}") from error
+            except duckdb.Error as error:
+                raise ConfigError(f"DuckDB refuses that: {_first_line(error)}") from error
+
+
+def define(connection: duckdb.DuckDBPyConnection, folder: Path, query: str = "") -> None:
+    """The log's tables on a connection, as the log is now."""
+    for kind in (PREDICTIONS, LABELLED):
+        rows = relation(kind, snapshot(Table(folder, kind)))
+        connection.execute(f"create or replace temp view {kind.name} as select *, make_timestamp(ts) as time from ({rows})")
+    connection.execute(f"create or replace temp view labels_in_force as {IN_FORCE}")
+    for model in models_named_in(connection, query):
+        connection.execute(f"create or replace temp view {named(model)} as {flat(connection, model)}")
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().split("\n")[0]
