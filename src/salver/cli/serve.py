@@ -23,9 +23,7 @@ if TYPE_CHECKING:
     from salver.server.run import Server
 
 _PASTED = 4000  # characters of a curl line's body
-_MODELS = (
-    "[NAME=]FILE: a model file or an artifact's folder; or iris, iris@3, iris@champion from the store (default: all)"
-)
+_MODELS = "[NAME=]FILE: a model file or an artifact's folder; or iris, iris@3, iris@champion from the store (default: all)"
 
 
 def add(commands: Commands) -> None:
