@@ -7,6 +7,7 @@ import socket
 import struct
 import threading
 from collections.abc import Iterator
+from pathlib import Path
 
 import msgspec
 import numpy as np
@@ -106,10 +107,10 @@ def test_memory_that_could_be_cut_off_is_refused(wires: tuple[socket.socket, soc
         os.ftruncate(descriptor, 4096)
         body = msgspec.msgpack.encode(["Answer", {"p": ["<f8", [512], 0]}])
         socket.send_fds(wires[0], [struct.pack("<Q?", len(body), True) + body], [descriptor])
-        before = len(os.listdir("/proc/self/fd"))
+        before = len(list(Path("/proc/self/fd").iterdir()))
         with pytest.raises(ValueError, match="not sealed"):
             receive(wires[1])
-        assert len(os.listdir("/proc/self/fd")) == before  # the one that came with it is closed
+        assert len(list(Path("/proc/self/fd").iterdir())) == before  # the one that came with it is closed
     finally:
         os.close(descriptor)
 

@@ -60,6 +60,14 @@ def children() -> list[psutil.Process]:
     return [child for child in psutil.Process().children() if "salver.frameworks.host" in child.cmdline()]
 
 
+def until_gone(child: psutil.Process) -> None:
+    """Wait for a process whose end its runtime is told of: of two who wait for it, only one is."""
+    deadline = time.monotonic() + 10
+    while child.is_running():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
 def test_it_answers(runtime: NativeRuntime) -> None:
     assert predict(runtime, OK, 50, 20) == [0.5, 50.5, 20.5]
 
@@ -84,7 +92,7 @@ def test_a_process_that_died_between_calls_is_started_again(runtime: NativeRunti
     assert predict(runtime, OK) == [0.5]
     (child,) = children()
     child.kill()
-    child.wait(10)
+    until_gone(child)
     assert predict(runtime, OK) == [0.5]
 
 
@@ -111,7 +119,7 @@ def test_a_model_ends_with_its_server(runtime: NativeRuntime) -> None:
     (child,) = children()
     assert runtime._process
     runtime._process._wire.shutdown(socket.SHUT_RDWR)  # as the kernel closes it when the server is killed
-    child.wait(10)
+    until_gone(child)
     assert predict(runtime, OK) == [0.5]
 
 
@@ -136,7 +144,7 @@ def test_a_model_that_hangs_is_ended_and_is_back(tmp_path: Path) -> None:
     made = native(stored(Failing(), tmp_path), HostLimits(call_s=0.2))
     try:
         started = time.perf_counter()
-        with pytest.raises(Unavailable, match="did not answer within 0.2 s") as hung:
+        with pytest.raises(Unavailable, match="did not answer within") as hung:
             predict(made, SLOW)
         assert time.perf_counter() - started < 0.45
         assert hung.value.code == "model_crashed"
