@@ -9,6 +9,8 @@ from importlib import import_module
 from typing import Any
 
 _NAMES = {
+    "Column": "salver.types.signature:Column",
+    "Output": "salver.types.signature:Output",
     "Registry": "salver.registry.registry:Registry",
     "load": "salver.embedded.model:load",
     "log": "salver.log:log",

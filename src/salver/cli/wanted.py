@@ -7,12 +7,15 @@ import json
 import sys
 from asyncio.subprocess import DEVNULL, PIPE
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, NamedTuple
 
 from salver.artifact.artifact import Artifact, open_artifact
 from salver.artifact.cache import cached_folder
 from salver.artifact.manifest import FILENAME
+from salver.artifact.trust import Policy
 from salver.errors import ConfigError, InputError, ModelFileError, NotFound
+from salver.frameworks import sources
 from salver.types.reference import Reference, model_name
 
 if TYPE_CHECKING:
@@ -52,10 +55,8 @@ def wanted_models(arguments: list[str], registry: Registry) -> list[Wanted]:
 def _wanted(argument: str, registry: Registry) -> Wanted:
     given, named, text = argument.rpartition("=")
     path = Path(text).expanduser()
-    if path.is_file() or (path / FILENAME).is_file():
-        name = (
-            Reference.parse(given).name if named else model_name(path.name.partition(".")[0] if path.is_file() else path.name)
-        )
+    if (path / FILENAME).is_file() or sources.is_source(path) or sources.is_address(text):
+        name = Reference.parse(given).name if named else model_name(sources.stem(path))
         return Wanted(name, 1, path)
     try:
         if named:
@@ -67,33 +68,50 @@ def _wanted(argument: str, registry: Registry) -> Wanted:
         raise
 
 
-async def find_artifact(wanted: Wanted, registry: Registry, store: Path) -> Artifact:
-    """From the registry, the folder or the cache, or lowered now in a process of its own. Raises SalverError."""
+async def find_artifact(wanted: Wanted, registry: Registry, store: Path, policy: Policy) -> Artifact:
+    """From the registry, the folder or the cache, or lowered now in a process of its own; let in by `policy`. Raises SalverError."""
+    by_hand = wanted.file is not None and not (wanted.file / FILENAME).is_file()
+    if wanted.file is not None and by_hand:
+        policy.admit_file(wanted.file)
+    artifact = await _found(wanted, registry, store)
+    await asyncio.to_thread(policy.admit, artifact, by_hand=by_hand)
+    return artifact
+
+
+async def _found(wanted: Wanted, registry: Registry, store: Path) -> Artifact:
     name, version, file = wanted
     if file is None:
         return await asyncio.to_thread(lambda: open_artifact(registry.fetch(name, version)))
     if (file / FILENAME).is_file():
         return open_artifact(file)
-    folder = cached_folder(store, file, name)
+    if not sources.is_address(str(file)):
+        return await _made(name, file, store)
+    with TemporaryDirectory(prefix="salver-") as scratch:  # where it leads may change, so it is asked at each start
+        print(f"  {name}: fetching {file}", flush=True)
+        fetched = await _run("salver.frameworks.mlflow", str(file), scratch)
+        return await _made(name, Path(fetched.decode().splitlines()[-1]), store)
+
+
+async def _made(name: str, file: Path, store: Path) -> Artifact:
+    folder = cached_folder(store, await asyncio.to_thread(sources.digest, file), name)
     if not folder.is_dir():
         print(f"  {name}: lowering {file.name} and proving the result; the next start will be instant", flush=True)
-        await _lower(file, name, folder)
+        await _run("salver.lower", str(file), name, str(folder))
     return await asyncio.to_thread(open_artifact, folder)
 
 
-async def _lower(file: Path, name: str, folder: Path) -> None:
-    process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "salver.lower", str(file), name, str(folder), stdin=DEVNULL, stdout=PIPE
-    )  # fmt: skip
+async def _run(module: str, *arguments: str) -> bytes:
+    """What `python -m MODULE FILE …` prints. Raises ModelFileError, with its message, when it refuses the file."""
+    process = await asyncio.create_subprocess_exec(sys.executable, "-m", module, *arguments, stdin=DEVNULL, stdout=PIPE)
     try:
         said, _ = await process.communicate()
     finally:
         if process.returncode is None:  # told to stop meanwhile
             process.kill()
     if process.returncode == 0:
-        return
+        return said
     try:
         refusal = json.loads(said)
     except ValueError:
-        raise ModelFileError(f"reading {file.name} failed; what its library said stands above") from None
+        raise ModelFileError(f"reading {Path(arguments[0]).name} failed; what its library said stands above") from None
     raise ModelFileError(refusal["message"])

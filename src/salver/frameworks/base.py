@@ -6,7 +6,7 @@ is used where the training libraries are: while lowering, and in the process of 
 
 from __future__ import annotations
 
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeGuard
 
 from salver.types.framework import Framework
 from salver.types.signature import Columns, Signature
@@ -31,6 +31,21 @@ class Trained(Protocol):
     def answer(self, columns: Columns) -> Any:
         """The library's own `predict` and nothing else: what a speed-up is measured against."""
         ...
+
+
+class Exports(Trained, Protocol):
+    """A trained model that writes its own ONNX graph."""
+
+    def to_onnx(self) -> bytes | None:
+        """A graph with the signature's outputs (labels as indices into their classes) from one input a column, under its name, or
+        from one (rows, columns) matrix called `X`. None when there is none to be had; raises LoweringError to say why not.
+        """
+        ...
+
+
+def exports(trained: Trained) -> TypeGuard[Exports]:
+    """Whether `trained` is one of those."""
+    return hasattr(trained, "to_onnx")
 
 
 def indices(labels: Any, classes: Any) -> Any:

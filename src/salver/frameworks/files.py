@@ -14,7 +14,11 @@ from salver.frameworks.base import Trained
 from salver.frameworks.hints import Hints, read_hints
 
 _PICKLES = (".pkl", ".pickle", ".joblib", ".cloudpickle", ".gz", ".bz2", ".xz", ".lzma", ".z")
-SUFFIXES = (*_PICKLES, ".skops", ".json", ".ubj", ".txt", ".lgb", ".cbm")
+_TORCH_PICKLES = (".pt", ".pth")
+_DESCRIBED = {"MLmodel": "mlflow", "own.json": "own"}
+"""Files that describe what lies beside them, and who reads them."""
+
+SUFFIXES = (*_PICKLES, ".skops", ".json", ".ubj", ".txt", ".lgb", ".cbm", ".pt2")
 _LIBRARIES = {"sklearn": "scikit-learn", "xgboost": "xgboost", "lightgbm": "lightgbm", "catboost": "catboost"}
 
 
@@ -26,6 +30,8 @@ def read(path: Path, trusts: tuple[str, ...] = (), hints: Hints | None = None) -
     """
     if not path.is_file():
         raise ModelFileError(f"no model file at {path}")
+    if path.name in _DESCRIBED:
+        return import_module(f"salver.frameworks.{_DESCRIBED[path.name]}").read(path)
     suffix = path.suffix.lower()
     hints = read_hints(path) if hints is None else hints
     try:
@@ -35,6 +41,10 @@ def read(path: Path, trusts: tuple[str, ...] = (), hints: Hints | None = None) -
             return import_module("salver.frameworks.lightgbm").read(path)
         if suffix == ".cbm":
             return import_module("salver.frameworks.catboost").read(path, hints)
+        if suffix == ".pt2":
+            return import_module("salver.frameworks.pytorch").read(path)
+        if suffix in _TORCH_PICKLES:
+            import_module("salver.frameworks.pytorch").refuse_pickle(path)
         if suffix == ".skops":
             return adapt(_read_skops(path, trusts), hints)
         if suffix in _PICKLES:

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import io
 import re
+import sys
+from collections.abc import Sequence
 from importlib import import_module
 from pathlib import Path
 from typing import Any
 from zipfile import ZIP_DEFLATED, ZipFile, ZipInfo
 
 from salver.errors import ModelFileError
+from salver.frameworks import own
+from salver.types.signature import Label
 
 STEM = "model"
 
@@ -30,14 +34,23 @@ _EPOCH = (1980, 1, 1, 0, 0, 0)
 _IDENTITY = re.compile(r'"__id__": (\d+)|"([^"\\]+)\.(npy|npz|bin)"')
 
 
-def write(model: Any, folder: Path) -> Path:
-    """Write `model` into `folder` and say which file. Raises ModelFileError for what can't be written."""
+def write(model: Any, folder: Path, sample: Any = None, classes: Sequence[Label] | None = None) -> Path:
+    """Write `model` into `folder` and say which file. Raises ModelFileError for what can't be written.
+
+    Only a PyTorch module needs the `sample`, which it is called with, and takes `classes`, the names of its output's places.
+    """
     library, kind = type(model).__module__.partition(".")[0], type(model).__name__
     suffix = _FILES.get((library, kind))
     if suffix:
         file = folder / f"{STEM}{suffix}"
         model.save_model(str(file))
         return file
+    if _is_module(model):
+        if sample is None:
+            raise ModelFileError("a PyTorch module is saved with sample=: what it is called with")
+        return _program(model, folder, sample, classes)
+    if own.is_own(model):
+        return own.write(model, folder / "own")
     if library == "sklearn":
         written = _skops(model)
         if written is not None:
@@ -45,6 +58,23 @@ def write(model: Any, folder: Path) -> Path:
             file.write_bytes(written)
             return file
     return _pickle(model, folder)
+
+
+def is_tensors(sample: Any) -> bool:
+    """Whether a sample is PyTorch's tensors, one or several, so that it is no table."""
+    parts = sample.values() if isinstance(sample, dict) else sample if isinstance(sample, tuple) else [sample]
+    return any(type(part).__module__.partition(".")[0] == "torch" for part in parts)
+
+
+def _is_module(model: Any) -> bool:
+    torch: Any = sys.modules.get("torch")  # a module's class has imported it
+    return torch is not None and isinstance(model, torch.nn.Module)
+
+
+def _program(model: Any, folder: Path, sample: Any, classes: Sequence[Label] | None) -> Path:
+    file = folder / f"{STEM}.pt2"
+    import_module("salver.frameworks.pytorch_export").write(model, file, sample, classes=classes)
+    return file
 
 
 def _skops(model: Any) -> bytes | None:

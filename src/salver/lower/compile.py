@@ -9,8 +9,10 @@ from __future__ import annotations
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import msgspec
+import numpy as np
 
 from salver.artifact.manifest import Attempt, Golden, Lowering, RuntimeSpec
 from salver.errors import LoweringError
@@ -40,6 +42,7 @@ def lower(trained: Trained, folder: Path, original: RuntimeSpec, sample: Columns
 
     Rows of a `sample` are proof rows too, and the golden rows. Files of ways that were not chosen are removed.
     """
+    sample = sample or _examples(trained)
     examples = (some_of(trained, sample) if sample else None) or plain_rows(trained)
     require_steady(trained, examples)
     rows, expected = affordable(trained, sample)
@@ -65,6 +68,16 @@ def lower(trained: Trained, folder: Path, original: RuntimeSpec, sample: Columns
     spec = specs[chosen] if chosen else original
     golden = golden_rows(trained, examples, rows)
     return Lowered(spec, Lowering(chosen, original_us, tuple(attempts)), golden)
+
+
+def _examples(trained: Trained) -> Columns | None:
+    """The rows that a model brings itself."""
+    brought: list[Any] = getattr(trained, "examples", [])
+    if not brought:
+        return None
+    pairs = zip(trained.signature.columns, brought, strict=True)
+    # A column of scalar floats is double precision, whatever the model makes of it.
+    return {c.name: v.astype(np.float64) if v.dtype.kind == "f" and not c.shape else v for c, v in pairs}
 
 
 def _fastest(proven: list[Attempt]) -> str:

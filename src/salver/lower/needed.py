@@ -17,7 +17,7 @@ _READERS = {".skops": "skops", ".joblib": "joblib", ".pkl": "joblib", ".pickle":
 
 def locked(trained: Trained, file: Path) -> Lock:
     """The exact versions of what is installed here and needed there."""
-    modules = {type(trained.model).__module__, *modules_in(trained.model)}
+    modules: set[str] = set(getattr(trained, "modules", ())) or {type(trained.model).__module__, *modules_in(trained.model)}
     reader = _READERS.get(file.suffix.lower())
     if reader and find_spec(reader):
         modules.add(reader)

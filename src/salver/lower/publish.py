@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import platform
-import shutil
 import time
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import msgspec
 
 from salver.artifact.artifact import atomic_folder, describe_files, write_golden, write_manifest
 from salver.artifact.manifest import Golden, Lowering, Manifest, RuntimeSpec
+from salver.frameworks import sources
 from salver.frameworks.files import read, skops_types
 from salver.lower import onnx_file
 from salver.lower.compile import lower
@@ -34,8 +35,9 @@ def publish(file: Path, name: str, destination: Path) -> None:
 
     Raises ModelFileError when the file is no model that can be read here.
     """
-    with atomic_folder(destination) as folder:
-        finish(folder, name, graph(file, folder) if file.suffix.lower() == ".onnx" else _trained(file, folder))
+    with atomic_folder(destination) as folder, TemporaryDirectory(prefix="salver-") as scratch:
+        opened = sources.opened(file, Path(scratch))
+        finish(folder, name, graph(opened, folder) if opened.suffix.lower() == ".onnx" else _trained(opened, folder))
 
 
 def finish(folder: Path, name: str, parts: Parts, **about: Any) -> Manifest:
@@ -77,6 +79,5 @@ def _trained(file: Path, folder: Path) -> Parts:
     trained = read(file, original.trusts)
     lowered = lower(trained, folder, original)
     if lowered.spec == original:
-        (folder / "model").mkdir()
-        shutil.copyfile(file, folder / original.file)
+        sources.keep(file, folder / "model")
     return Parts(trained.signature, trained.framework, lowered.spec, lowered.lowering, lowered.golden)

@@ -10,8 +10,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from importlib import import_module
+from math import prod
 from typing import Any
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
@@ -19,6 +21,8 @@ from salver.types.checks import FLOAT32_MAX
 from salver.types.signature import Column, Columns, Signature
 
 ROWS = 10_000
+_VALUES = 8_000_000  # numbers in all rows together: a model of images is asked fewer
+_OPEN_SIZE = 3  # of a dimension that the signature leaves open, where no example says more
 _POOL = 4_000  # landmark values kept a column
 SEED = 20_240_229
 
@@ -28,7 +32,8 @@ class Landmarks:
 
     `values[i]` are interesting numbers of column i (thresholds, means); `rows` are whole rows, (any, columns) of numbers.
     `stepwise` says that the model only compares its inputs (trees), so that numbers of any size are fair. `low` and `high`
-    hold the ends of the columns outside of which the original refuses to answer (a logarithm's 0).
+    hold the ends of the columns outside of which the original refuses to answer (a logarithm's 0). `shapes` has the shape of
+    an example's value for columns that are tensors.
     """
 
     def __init__(self, width: int) -> None:
@@ -37,6 +42,7 @@ class Landmarks:
         self.stepwise = False
         self.low: dict[int, float] = {}
         self.high: dict[int, float] = {}
+        self.shapes: dict[int, tuple[int, ...]] = {}
 
     def limit(self, column: int, low: float | None, high: float | None) -> None:
         """Note that the original answers only between `low` and `high` of this column, both included."""
@@ -55,6 +61,10 @@ class Landmarks:
         made = np.asarray(rows, dtype=np.float64)
         if made.ndim == 2 and len(made) and made.shape[1] == len(self.values):
             self.rows.append(made[:_POOL])
+
+    def shape_of(self, i: int, column: Column) -> tuple[int, ...]:
+        """The shape of the values to be made for column i."""
+        return self.shapes.get(i) or tuple(_OPEN_SIZE if size < 0 else size for size in column.shape)
 
 
 Finder = Callable[[Any, Landmarks], None]
@@ -84,14 +94,19 @@ def proof_rows(model: Any, signature: Signature, count: int = ROWS, seed: int = 
     rng = np.random.default_rng(seed)
     landmarks = Landmarks(len(signature.columns))
     find_landmarks(model, landmarks)
+    shapes = [landmarks.shape_of(i, column) for i, column in enumerate(signature.columns)]
+    count = min(count, max(2, _VALUES // max(1, sum(prod(shape) for shape in shapes))))
     remembered = _remembered(landmarks, rng, count // 4)
     made = {
         column.name: _column(column, landmarks.values[i], [rows[:, i] for rows in remembered], landmarks.stepwise, count, rng)
+        if not column.shape
+        else _tensor(column, shapes[i], landmarks.values[i], count, rng)
         for i, column in enumerate(signature.columns)
     }
     for i, column in enumerate(signature.columns):
         if column.is_number and (i in landmarks.low or i in landmarks.high):
-            made[column.name] = np.clip(made[column.name], landmarks.low.get(i), landmarks.high.get(i))
+            clipped = np.clip(made[column.name], landmarks.low.get(i), landmarks.high.get(i))
+            made[column.name] = clipped.astype(made[column.name].dtype)
     return made
 
 
@@ -115,7 +130,10 @@ def _column(
     if column.dtype == "string":
         return _strings(column, count, rng)
     if column.dtype == "bool":
-        return rng.integers(0, 2, count).astype(bool)
+        switches = rng.integers(0, 2, count).astype(np.float64 if column.nullable else bool)
+        if column.nullable:
+            _replace(switches, 0.08, np.full(count, np.nan), rng)
+        return switches
     pool = _pool(values, rng)
     whole = column.dtype.startswith(("int", "uint"))
     made = _numbers(pool, count, rng)
@@ -132,6 +150,14 @@ def _column(
         info = np.iinfo(column.dtype)
         return np.clip(np.rint(np.nan_to_num(made)), max(info.min, -(2**53)), min(info.max, 2**53)).astype(column.dtype)
     return made
+
+
+def _tensor(
+    column: Column, shape: tuple[int, ...], values: Sequence[float], count: int, rng: np.random.Generator
+) -> NDArray[Any]:
+    one = msgspec.structs.replace(column, shape=())
+    made = _column(one, values, [], False, count * prod(shape), rng).reshape(count, *shape)
+    return made.astype(column.dtype) if column.is_number else made
 
 
 def _pool(values: Sequence[float], rng: np.random.Generator) -> NDArray[np.float64]:

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import shutil
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -13,13 +12,14 @@ import msgspec
 
 from salver.artifact.artifact import atomic_folder
 from salver.artifact.manifest import Manifest
+from salver.artifact.trust import remember
 from salver.config import store_url
 from salver.errors import ConfigError, InputError, ModelFileError
-from salver.frameworks import requirements
+from salver.frameworks import requirements, sources
 from salver.frameworks.base import Trained
 from salver.frameworks.files import read
 from salver.frameworks.hints import read_hints, write_hints
-from salver.frameworks.writing import write
+from salver.frameworks.writing import is_tensors, write
 from salver.lower.compile import lower
 from salver.lower.natural import disagreeing
 from salver.lower.needed import locked
@@ -29,7 +29,7 @@ from salver.lower.sample import PROVEN, Policies, Sample, learnt, spread
 from salver.monitors import profile
 from salver.monitors.metrics import metrics
 from salver.types.reference import Reference
-from salver.types.signature import Column, Columns, Policy, concatenate, rows_of, take
+from salver.types.signature import Column, Columns, Label, Policy, concatenate, rows_of, take
 
 PROFILED = 50_000
 """So many rows of a sample are answered for the profile and the metrics; their counts are exact."""
@@ -79,6 +79,7 @@ def save(
     *,
     sample: Any = None,
     labels: Any = None,
+    classes: Sequence[Label] | None = None,
     store: str | Path | None = None,
     description: str = "",
     tags: Mapping[str, str] | None = None,
@@ -92,8 +93,8 @@ def save(
     """Lower `model` with proof and publish it as the next version of `name`.
 
     `model` is a fitted model or the path of its file. `sample` are rows that it was not trained on, in any kind of table or as
-    the path of one, and `labels` what is true of them: values, a path, or the name of a column of the sample. `policies` say
-    what becomes of values that do not fit, by column ("*" for all): {"age": {"out_of_range": "error"}}. `progress` is told
+    the path of one, and `labels` what is true of them: values, a path, or the name of a column of the sample. `classes` name
+    the places of a PyTorch module's output; such a module needs a sample, which may be tensors. `policies` say what becomes of values that do not fit, by column ("*" for all): {"age": {"out_of_range": "error"}}. `progress` is told
     what takes long; without one, it is shown on a terminal. Raises ModelFileError for what is no model that can be saved,
     InputError for a sample that does not fit it, ConfigError for metadata that JSON can't hold.
     """
@@ -103,15 +104,17 @@ def save(
     told = progress or _show
     with TemporaryDirectory(prefix="salver-") as scratch:
         told("writing the model")
-        file = Path(model) if isinstance(model, str | Path) else write(model, Path(scratch))
+        source = Path(model) if isinstance(model, str | Path) else write(model, Path(scratch), sample, classes)
+        file = sources.opened(source, Path(scratch))
         live = None if isinstance(model, str | Path) else model
-        rows = None if sample is None else Sample(sample, labels)
+        rows = None if sample is None or is_tensors(sample) else Sample(sample, labels)
         folder = Path(scratch) / name
         manifest = make(file, live, name, folder, rows, about, told)
         told("publishing")
         from salver.registry.registry import Registry
 
         version = Registry(url).publish(folder, by=by, why=why)
+    remember(manifest)
     told("")
     return Saved(name, version, manifest.digest, url, manifest)
 
@@ -125,8 +128,8 @@ def make(file: Path, live: Any, name: str, folder: Path, rows: Sample | None, ab
         original = original_of(file)
         told("reading the model" + (" and the sample" if rows else ""))
         trained, columns, hints = _understood(file, original.trusts, live, rows)
-        if columns is not None:
-            trained.signature = learnt(trained.signature, columns, about.policies, about.on_unknown)
+        if rows is not None and columns is not None:
+            trained.signature = learnt(trained.signature, columns, rows.switches, about.policies, about.on_unknown)
         told("lowering and proving")
         lowered = lower(trained, made, original, None if columns is None else _some(columns, PROVEN))
         _keep(file, hints, made)
@@ -152,7 +155,8 @@ def _understood(file: Path, trusts: tuple[str, ...], live: Any, rows: Sample | N
     for hints in ({}, rows.hints(exact=False), last := rows.hints(exact=True)):
         try:
             trained = read(file, trusts, hints)
-            known = known or {column.name: column for column in trained.signature.columns}
+            if not hints:
+                known = {column.name: column for column in trained.signature.columns}
             columns = rows.columns(trained.signature)
         except (ModelFileError, InputError):
             if hints is last:
@@ -173,14 +177,9 @@ def _understood(file: Path, trusts: tuple[str, ...], live: Any, rows: Sample | N
 
 def _keep(file: Path, hints: list[Column], folder: Path) -> None:
     """The original stays with what was made of it, so that it can be lowered again and its answers looked up."""
-    kept = folder / "model" / file.name
-    kept.parent.mkdir(exist_ok=True)
-    if file.is_dir():
-        shutil.copytree(file, kept)
-    else:
-        shutil.copyfile(file, kept)
+    sources.keep(file, folder / "model")
     if hints:
-        write_hints(kept, hints)
+        write_hints(folder / "model" / file.name, hints)
 
 
 def _profile(trained: Trained, rows: Sample, columns: Columns, folder: Path) -> dict[str, float]:

@@ -15,7 +15,7 @@ import numpy as np
 
 from salver.artifact.manifest import RuntimeSpec
 from salver.errors import LoweringError
-from salver.frameworks.base import Trained
+from salver.frameworks.base import Trained, exports
 from salver.lower.graph import IR_VERSION, ML_OPSET, OPSET
 from salver.types.signature import Output, Signature
 
@@ -29,6 +29,8 @@ def convert(trained: Trained, folder: Path) -> RuntimeSpec:
     if find_spec("skl2onnx") is None:
         raise LoweringError("")  # our own way says what to install
     signature = trained.signature
+    if exports(trained):
+        raise LoweringError("")
     if trained.framework.name != "scikit-learn" or not all(c.is_number and not c.shape for c in signature.columns):
         raise LoweringError("it does not take numbers alone")
     if any(output.is_multilabel for output in signature.outputs):

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from salver.artifact.manifest import RuntimeSpec
 from salver.errors import LoweringError
-from salver.frameworks.base import Trained
+from salver.frameworks.base import Trained, exports
 from salver.lower import converters
 from salver.lower.graph import Graph
 from salver.lower.linear import linear
@@ -19,6 +19,8 @@ Way = Callable[[Trained, Path], RuntimeSpec]
 
 def graph(trained: Trained, folder: Path) -> RuntimeSpec:
     """Our own converters, in double precision."""
+    if exports(trained):
+        raise LoweringError("")  # it knows better itself
     if find_spec("onnx") is None:
         raise LoweringError("lowering it needs the package onnx: pip install 'salver[train]'")
     import_module("salver.lower.estimators")  # registers the converters
@@ -45,4 +47,24 @@ def skl2onnx(trained: Trained, folder: Path) -> RuntimeSpec:
     return convert(trained, folder)
 
 
-WAYS: dict[str, Way] = {"linear": linear, "graph": graph, "skl2onnx": skl2onnx}
+def exported(trained: Trained, folder: Path) -> RuntimeSpec:
+    """The graph that the model's own library, or its own class, writes."""
+    made = trained.to_onnx() if exports(trained) else None
+    if made is None:
+        raise LoweringError("")
+    file = folder / "exported.onnx"
+    file.write_bytes(made)
+    return RuntimeSpec(
+        "onnx", file.name, "matrix" if _inputs(file) == ["X"] and trained.signature.names != ["X"] else "columns"
+    )
+
+
+def _inputs(file: Path) -> list[str]:
+    import onnx
+
+    graph = onnx.load(str(file), load_external_data=False).graph
+    constants = {constant.name for constant in graph.initializer}
+    return [given.name for given in graph.input if given.name not in constants]
+
+
+WAYS: dict[str, Way] = {"linear": linear, "graph": graph, "skl2onnx": skl2onnx, "exported": exported}

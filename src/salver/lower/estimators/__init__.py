@@ -7,6 +7,7 @@ from salver.lower.estimators import clusters as clusters
 from salver.lower.estimators import committees as committees
 from salver.lower.estimators import decompositions as decompositions
 from salver.lower.estimators import encoders as encoders
+from salver.lower.estimators import examples as examples
 from salver.lower.estimators import hist_trees as hist_trees
 from salver.lower.estimators import kernels as kernels
 from salver.lower.estimators import lightgbm as lightgbm
