@@ -23,6 +23,7 @@ from salver.server.asking import ClientGone, ask, server_timing
 from salver.server.body import LARGE_BYTES, read_body
 from salver.server.docs_page import DocsPage
 from salver.server.hot import HotRoutes
+from salver.server.labels import LabelFace
 from salver.server.metrics import Metrics
 from salver.server.openapi import document
 from salver.server.problems import MEDIA_TYPE, headers_of, problem, status_of, unexpected
@@ -45,6 +46,7 @@ def make_app(engine: Engine, routes: HotRoutes, log: Writer | None) -> Starlette
             Route("/metrics", Metrics(engine, log).scrape),
             Route("/openapi.json", face.openapi),
             Route("/docs", DocsPage(engine).show),
+            *LabelFace(engine, log).routes(),
             *v2.V2Face(engine).routes(),
         ],
         exception_handlers={

@@ -110,11 +110,39 @@ def _plain_paths() -> dict[str, Any]:
     return {
         "/models": {"get": _get("models", "The models that are served", _typed({"models": _list(_OBJECT)}))},
         "/models/{ref}": {"get": _get("model", "One model: signature, proof, example", _OBJECT, 400, 404, 503) | model},
+        "/models/{ref}/labels": {"post": _labels()} | model,
+        "/models/{ref}/accuracy": {
+            "get": _get("accuracy", "How accurate the model is by its labels", _OBJECT, 400, 404, 422, 503)
+        }
+        | model,
         "/health/live": {"get": _get("live", "Whether the process runs", _typed({"live": {"type": "boolean"}}))},
         "/health/ready": {"get": _get("ready", "Whether every model can answer; 503 while not", _typed(ready))},
         "/metrics": {"get": _get("metrics", "Metrics for Prometheus", _TEXT, media_type="text/plain")},
         "/openapi.json": {"get": _get("openapi", "This document", _OBJECT)},
         "/docs": {"get": _get("docs", "The documentation of the models served here", _TEXT, media_type="text/html")},
+    }
+
+
+def _labels() -> Schema:
+    label: Schema = {
+        "type": "object",
+        "properties": {"id": _TEXT, "key": _TEXT, "label": {}, "weight": {"type": "number", "minimum": 0}},
+        "required": ["label"],
+        "description": "What turned out to be true, for a prediction's id or for your own key. Null takes a label back.",
+    }
+    counted = ("taken", "matched", "unknown", "new", "duplicate", "revised", "invalid")
+    answer = _typed({name: {"type": "integer"} for name in counted})
+    return {
+        "operationId": "labels",
+        "summary": "Give predictions their labels",
+        "requestBody": {
+            "required": True,
+            "content": {_JSON: {"schema": {"oneOf": [label, _typed({"labels": _list(label)})]}}},
+        },
+        "responses": {
+            "200": {"description": "What became of the labels.", "content": {_JSON: {"schema": answer}}},
+            **_failures(400, 404, 413, 415, 422, 503),
+        },
     }
 
 

@@ -27,6 +27,7 @@ STATUS = {
     "not_finite": 422,
     "out_of_range": 422,
     "no_probabilities": 422,
+    "invalid_label": 422,
     # there is no such thing
     "not_found": 404,
     "unknown_model": 404,
@@ -44,11 +45,14 @@ STATUS = {
     "loading": 503,
     "model_crashed": 503,
     "log_unavailable": 503,
+    "no_log": 503,
     "store": 503,
     # ours
     "prediction_failed": 500,
     "internal": 500,
     "artifact": 500,
+    "untrusted": 500,
+    "unsigned": 500,
     "model_file": 500,
     "lowering": 500,
     "config": 500,

@@ -1,0 +1,68 @@
+"""The end of the log as it grows: whole lines of hot segments, in any number of files. Needs no DuckDB."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import msgspec
+
+from salver.log.reader import segments
+from salver.log.record import Record
+
+_LOOK_S = 0.2
+_END_BYTES = 2**20
+_decode = msgspec.json.Decoder(Record).decode
+
+
+def last(log: Path, count: int) -> list[Record]:
+    """The last `count` predictions of those that are still hot, oldest first."""
+    found: list[Record] = []
+    for path in segments(log):
+        found += _records(_end(path, count))
+    return sorted(found, key=lambda record: record.ts)[-count:] if count else []
+
+
+def follow(log: Path) -> Iterator[Record]:
+    """Every prediction from now on, as it is written. Never ends."""
+    read = {path: _whole(path.read_bytes()) for path in segments(log)}
+    while True:
+        for path in segments(log):
+            try:
+                with path.open("rb") as file:
+                    file.seek(read.get(path, 0))
+                    grown = file.read()
+            except FileNotFoundError:
+                continue
+            size = _whole(grown)
+            yield from _records(grown[:size])
+            read[path] = read.get(path, 0) + size
+        time.sleep(_LOOK_S)
+
+
+def _whole(data: bytes) -> int:
+    return data.rfind(b"\n") + 1
+
+
+def _end(path: Path, count: int) -> bytes:
+    """Enough of a file's end to hold `count` lines."""
+    size = path.stat().st_size
+    wanted = _END_BYTES
+    with path.open("rb") as file:
+        while True:
+            file.seek(max(0, size - wanted))
+            data = file.read()
+            if wanted >= size or data.count(b"\n") > count:
+                return b"\n".join(data.split(b"\n")[-count - 2 :])
+            wanted *= 4
+
+
+def _records(data: bytes) -> list[Record]:
+    found: list[Record] = []
+    for line in data.split(b"\n"):
+        try:
+            found.append(_decode(line))
+        except msgspec.DecodeError:  # torn, blank, or the half that a cut left
+            continue
+    return found
