@@ -34,14 +34,14 @@ LAYERS = (
 
 LEVEL = {package: level for level, packages in enumerate(LAYERS) for package in packages}
 
-HEAVY = {"sklearn", "pandas", "torch", "onnx", "skl2onnx", "xgboost", "lightgbm", "catboost"}
+HEAVY = {"sklearn", "pandas", "torch", "onnx", "skl2onnx", "xgboost", "lightgbm", "catboost", "mlflow"}
 """Training libraries: a server never needs them, so no module of ours may load them by being imported."""
 
 FUNCTION_LINES = 45
 FILE_LINES = 400
 IMPORT_MS = 150
 
-DISTRIBUTIONS = {"sklearn": "scikit-learn", "prometheus_client": "prometheus-client"}
+DISTRIBUTIONS = {"sklearn": "scikit-learn", "prometheus_client": "prometheus-client", "model_signing": "model-signing"}
 """Imports whose package is called otherwise."""
 
 Import = tuple[Path, int, str]

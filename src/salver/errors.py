@@ -10,6 +10,7 @@
     ├── PredictionFailed         the model itself raised
     ├── ModelFileError           a file that is not a model we can read
     ├── ArtifactError            a stored model that is damaged or refused
+    │   └── Untrusted            it runs code when it is read, and nobody trusted vouches for it
     ├── StoreError               the store can't be reached, or lacks what it needs
     ├── InUse                    refused, because a route needs it
     ├── LoweringError            this model has no lowering (it is served by its own framework)
@@ -104,6 +105,12 @@ class ArtifactError(SalverError):
     """A stored model is damaged, too large, of an unknown format, or not what its manifest says."""
 
     code = "artifact"
+
+
+class Untrusted(ArtifactError):
+    """A stored model that is whole, and is refused because of where it may come from."""
+
+    code = "untrusted"
 
 
 class StoreError(SalverError):

@@ -94,7 +94,7 @@ def test_a_file_below_a_linked_folder_is_refused(folder: Path) -> None:
     (elsewhere / "file").write_text("x")
     (folder / "inside").symlink_to(elsewhere)
     list_file(folder, "inside/file", elsewhere / "file")
-    assert "plain file" in refused(folder)
+    assert "does not list" in refused(folder)
 
 
 def test_a_linked_manifest_is_refused(folder: Path) -> None:

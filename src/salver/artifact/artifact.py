@@ -11,6 +11,7 @@ import os
 import secrets
 import shutil
 import stat
+import unicodedata
 from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
@@ -18,11 +19,12 @@ from typing import TypeVar
 
 import msgspec
 
-from salver.artifact.manifest import FILENAME, FORMAT, GOLDEN, File, Golden, Manifest
+from salver.artifact.manifest import FILENAME, FORMAT, GOLDEN, SIGNATURE, File, Golden, Manifest
 from salver.errors import ArtifactError
 
 MANIFEST_LIMIT_BYTES = 16 * 2**20
 _CHUNK_BYTES = 2**20
+_FILES_LIMIT = 20_000
 _Parsed = TypeVar("_Parsed")
 
 
@@ -39,6 +41,7 @@ class Artifact:
         self.folder = folder
         self.manifest = manifest
         self.golden = golden
+        self.admitted = False  # by a policy (`artifact/trust.py`), to run the code that is in it
 
     def __repr__(self) -> str:
         return f"<Artifact {self.manifest.name} {self.manifest.runtime.kind} at {self.folder}>"
@@ -57,8 +60,12 @@ def decode_manifest(data: bytes, where: Path | str) -> Manifest:
     if written != FORMAT:
         raise ArtifactError(f"{where}: format {written} is not known to this Salver (it reads {FORMAT}); upgrade it")
     manifest = _decode(data, f"{where}/{FILENAME}", Manifest)
+    if len({unicodedata.normalize("NFC", name).casefold() for name in manifest.files}) != len(manifest.files):
+        raise ArtifactError(f"{where}: {FILENAME} lists names that differ in their case alone; it is not opened")
     for name in manifest.files:
         pure = PurePosixPath(name)
+        if name in (FILENAME, SIGNATURE) or not name.isprintable():
+            raise ArtifactError(f"{where}: {FILENAME} lists a name that no file of a model may have; it is not opened")
         if pure.is_absolute() or ".." in pure.parts or "\\" in name or name != pure.as_posix():
             raise ArtifactError(f"{where}: {FILENAME} lists a path that leaves the artifact; it is not opened")
     return manifest
@@ -78,7 +85,7 @@ def describe_files(folder: Path) -> dict[str, File]:
     return {
         path.relative_to(folder).as_posix(): File(sha256_of(path), path.stat().st_size)
         for path in sorted(folder.rglob("*"))
-        if path.is_file() and path != folder / FILENAME
+        if path.is_file() and path not in (folder / FILENAME, folder / SIGNATURE)
     }
 
 
@@ -131,6 +138,7 @@ def _decode(data: bytes, where: Path | str, kind: type[_Parsed]) -> _Parsed:
 
 
 def _audit(folder: Path, manifest: Manifest) -> None:
+    _require_listed(folder, manifest.files)
     for name in (GOLDEN, manifest.runtime.file):
         if name not in manifest.files:
             raise ArtifactError(f"{folder}: {name} is used but not listed in {FILENAME}")
@@ -142,6 +150,22 @@ def _audit(folder: Path, manifest: Manifest) -> None:
             raise ArtifactError(f"{folder}: {name} has not the size that {FILENAME} gives; fetch or save the model again")
         if sha256_of(path) != file.sha256:
             raise ArtifactError(f"{folder}: {name} is not what was saved (its digest differs); fetch or save the model again")
+
+
+def _require_listed(folder: Path, listed: dict[str, File]) -> None:
+    """What is not listed has no digest, and yet whoever reads the folder may use it."""
+    known = {FILENAME, SIGNATURE, *listed}
+    looked_at = 0
+    for at, folders, files in os.walk(folder):
+        for name in (*folders, *files):
+            looked_at += 1
+            if looked_at > _FILES_LIMIT:
+                raise ArtifactError(f"{folder}: it has more than {_FILES_LIMIT} files and folders; it is not opened")
+            path = Path(at) / name
+            if (name in files or path.is_symlink()) and path.relative_to(folder).as_posix() not in known:
+                raise ArtifactError(
+                    f"{folder}: it holds a file that {FILENAME} does not list; remove it, or fetch the model again"
+                )
 
 
 def _inside(path: Path, folder: Path) -> bool:

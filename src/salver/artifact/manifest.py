@@ -15,6 +15,7 @@ FORMAT = 1
 
 FILENAME = "salver.json"
 GOLDEN = "golden.json"
+SIGNATURE = "salver.sig"
 
 RuntimeKind = Literal["onnx", "linear", "native", "echo"]
 

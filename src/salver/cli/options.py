@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import argparse
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from salver.config import STORE_VARIABLE
+from salver.errors import ConfigError
 
 if TYPE_CHECKING:
+    from salver.artifact.trust import Policy
     from salver.registry.registry import Registry
 
     Commands = argparse._SubParsersAction[argparse.ArgumentParser]  # pyright: ignore[reportPrivateUsage]
@@ -18,6 +21,29 @@ def add_store(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--store", metavar="URL", help=f"where models and the log are kept: a folder, s3://, gs://, az:// (or {STORE_VARIABLE})"
     )
+
+
+def add_trust(command: argparse.ArgumentParser) -> None:
+    """What may be read although it runs code; `policy_of` is its twin."""
+    command.add_argument(
+        "--pickle",
+        choices=("never", "listed", "trusted"),
+        default="listed",
+        help="of models that run code when they are read, serve none, those that you saved or that are signed, or all "
+        "(default %(default)s; a model file given here is served unless 'never')",
+    )
+    command.add_argument("--require-signature", action="store_true", help="serve only what is signed with --public-key")
+    command.add_argument("--public-key", type=Path, metavar="FILE", help="the key that signatures are verified with, in PEM")
+
+
+def policy_of(given: argparse.Namespace) -> Policy:
+    """The policy that the options say. Raises ConfigError when they make no sense."""
+    from salver.artifact.trust import Policy
+
+    key: Path | None = given.public_key
+    if key is not None and not key.expanduser().is_file():
+        raise ConfigError(f"no key at {key}")
+    return Policy(given.pickle, given.require_signature, key and key.expanduser())
 
 
 def add_json(command: argparse.ArgumentParser) -> None:

@@ -9,7 +9,7 @@ import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from salver.cli.options import add_store, registry_of
+from salver.cli.options import add_store, add_trust, policy_of, registry_of
 from salver.cli.wanted import find_artifact, wanted_models
 from salver.config import store_folder
 from salver.log.policy import Policies
@@ -34,6 +34,7 @@ def add(commands: Commands) -> None:
     add_store(serving)
     serving.add_argument("--log", metavar="FOLDER", help="where predictions are logged (default: log/ in the store)")
     serving.add_argument("--no-log", action="store_true", help="do not log predictions")
+    add_trust(serving)
     serving.set_defaults(run=serve)
 
 
@@ -45,6 +46,7 @@ def serve(given: argparse.Namespace) -> int:
     from salver.server.run import Server
 
     registry = registry_of(given)
+    policy = policy_of(given)
     wanted = wanted_models(given.models, registry)
     store = store_folder(given.store)
     folder = Path(given.log) if given.log else store / "log"
@@ -59,7 +61,7 @@ def serve(given: argparse.Namespace) -> int:
         for name in {model.name for model in wanted if model.file is None}:
             route = await asyncio.to_thread(registry.route, name)
             engine.route(name, route.aliases, route.default)
-        lanes = [await engine.load(await find_artifact(model, registry, store), model.version) for model in wanted]
+        lanes = [await engine.load(await find_artifact(model, registry, store, policy), model.version) for model in wanted]
         for lane, model in zip(lanes, wanted, strict=True):
             name = model.name if model.file else f"{model.name}@{model.version}"
             print(f"\n  {name}: " + "\n    ".join(how_served(lane.model.manifest)), flush=True)

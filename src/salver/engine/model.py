@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from salver.artifact.artifact import Artifact
+from salver.artifact.trust import require_admitted
 from salver.engine.request import Request
 from salver.errors import ArtifactError, InputError
 from salver.runtimes import base
@@ -34,6 +35,7 @@ class Model:
         self.checker = RowChecker(self.signature)
         self.call_s = 0.0  # of a batch of a few rows, measured at load
         self._matrix = self.manifest.runtime.layout == "matrix"
+        require_admitted(artifact)
         self._runtime = base.load(self.manifest.runtime, self.signature, artifact.folder)
         try:
             self._answer_golden_rows()
@@ -54,9 +56,13 @@ class Model:
         """The outputs for all rows of `requests`, in order. Raises what the runtime raises."""
         rows = [request.rows for request in requests]
         if all(rows):
-            return self._runtime.predict(self._from_rows(list(chain.from_iterable(cast(list[list[Row]], rows)))))
+            return self.predict_rows(list(chain.from_iterable(cast(list[list[Row]], rows))))
         parts = [self._fed(request) for request in requests if request.count]
         return self._runtime.predict(concatenate(parts)) if parts else self._nothing(requests[0].columns)
+
+    def predict_rows(self, rows: list[Row]) -> Columns:
+        """The outputs for checked rows, one at least. Raises what the runtime raises."""
+        return self._runtime.predict(self._from_rows(rows))
 
     def close(self) -> None:
         self._runtime.close()

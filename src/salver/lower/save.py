@@ -94,7 +94,8 @@ def save(
 
     `model` is a fitted model or the path of its file. `sample` are rows that it was not trained on, in any kind of table or as
     the path of one, and `labels` what is true of them: values, a path, or the name of a column of the sample. `classes` name
-    the places of a PyTorch module's output; such a module needs a sample, which may be tensors. `policies` say what becomes of values that do not fit, by column ("*" for all): {"age": {"out_of_range": "error"}}. `progress` is told
+    the places of a PyTorch module's output; such a module needs a sample, which may be tensors. `policies` say
+    what becomes of values that do not fit, by column ("*" for all): {"age": {"out_of_range": "error"}}. `progress` is told
     what takes long; without one, it is shown on a terminal. Raises ModelFileError for what is no model that can be saved,
     InputError for a sample that does not fit it, ConfigError for metadata that JSON can't hold.
     """

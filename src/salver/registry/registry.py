@@ -24,7 +24,8 @@ from typing import Literal
 import msgspec
 
 from salver.artifact.artifact import MANIFEST_LIMIT_BYTES, atomic_folder, decode_manifest, open_artifact
-from salver.artifact.manifest import FILENAME, Manifest
+from salver.artifact.manifest import FILENAME, SIGNATURE, Manifest
+from salver.artifact.signing import SIGNATURE_LIMIT_BYTES, sign
 from salver.config import store_folder
 from salver.errors import ArtifactError, ConfigError, NotFound, SalverError, StoreError
 from salver.registry.diff import Change, changes
@@ -112,6 +113,8 @@ class Registry:
         at = _folder(name, version)
         for file in manifest.files:
             self.store.upload(f"{at}/{file}", folder / file)
+        if (folder / SIGNATURE).is_file():
+            self.store.upload(f"{at}/{SIGNATURE}", folder / SIGNATURE)
         if not self.store.create(f"{at}/{FILENAME}", (folder / FILENAME).read_bytes()):
             raise StoreError(f"{self.store.url}/{at} was written by somebody else; publish again")
         if version in self.edit(name, lambda route: route.first(version), by, why).deleted:
@@ -198,6 +201,7 @@ class Registry:
             with atomic_folder(folder) as made:
                 self._download(name, version, data, made)
                 open_artifact(made)
+        self._download_signature(name, version, folder)
         return folder
 
     def verify(self, reference: Reference | str | None = None) -> list[Checked]:
@@ -209,6 +213,17 @@ class Registry:
             names = self.models() if wanted is None else [self.resolve(wanted)[0]]
             pairs = [(name, version) for name in names for version in self.versions(name)]
         return [self._checked(name, version) for name, version in pairs]
+
+    def sign(self, name: str, version: int, private_key: Path) -> None:
+        """Sign a version as it is stored; another signature that it has is replaced by this one. Raises ConfigError."""
+        at = _folder(name, version)
+        with tempfile.TemporaryDirectory(prefix="salver-sign-") as scratch:
+            folder = Path(scratch) / name
+            folder.mkdir()
+            self._download(name, version, self._manifest_bytes(name, version), folder)
+            open_artifact(folder)
+            made = sign(folder, private_key)
+            self.store.upload(f"{at}/{SIGNATURE}", made)
 
     def diff(self, name: str, before: int, after: int) -> list[Change]:
         """What differs between two versions, by what they say of themselves."""
@@ -284,6 +299,14 @@ class Registry:
             (folder / file).parent.mkdir(parents=True, exist_ok=True)
             self.store.download(f"{at}/{file}", folder / file, described.size_bytes)
         (folder / FILENAME).write_bytes(data)
+
+    def _download_signature(self, name: str, version: int, folder: Path) -> None:
+        """It may come, or change, long after the version itself, and is verified before it is believed."""
+        signature = self.store.read(f"{_folder(name, version)}/{SIGNATURE}", SIGNATURE_LIMIT_BYTES)
+        if signature is not None:
+            with tempfile.NamedTemporaryFile(dir=folder.parent, delete=False) as made:
+                made.write(signature)
+            Path(made.name).replace(folder / SIGNATURE)
 
     def _checked(self, name: str, version: int) -> Checked:
         try:

@@ -22,7 +22,7 @@ from salver.types.signature import Columns, Signature
 
 logger = logging.getLogger("salver")
 
-PATIENCE_S = 5.0
+PATIENCE_S = 10.0
 """A call waits so long for a process that is being started; one that would wait longer is refused at once."""
 
 _RECYCLE, _CLOSE = "recycle", "close"
