@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from salver.errors import ModelFileError
 from salver.frameworks.base import indices
@@ -64,7 +65,7 @@ class CatBoostModel:
         import pandas
 
         # By position, so under the names that the model itself uses.
-        values = (columns[column.name] for column in self._columns)
+        values = (columns[column.name] if column.is_number else hashable(columns[column.name]) for column in self._columns)
         return pandas.DataFrame(dict(zip(self.model.feature_names_, values, strict=True)))
 
     def _signature(self) -> Signature:
@@ -94,6 +95,15 @@ class CatBoostModel:
         if loss_of(self.model) in ("MultiLogloss", "MultiCrossEntropy"):
             return (Output("prediction", "int64", (len(labels),), ((0, 1),) * len(labels)),)
         return (Output("prediction", "int64", classes=labels), Output("probabilities", "float64", (len(labels),)))
+
+
+def hashable(values: NDArray[Any]) -> NDArray[Any]:
+    """Categories as CatBoost takes them: texts and whole numbers."""
+    made = np.empty(len(values), dtype=object)
+    made[:] = [
+        (int(value) if value.is_integer() else str(value)) if isinstance(value, float) else value for value in values.tolist()
+    ]
+    return made
 
 
 def loss_of(model: Any) -> str:

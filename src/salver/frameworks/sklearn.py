@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from salver.errors import ModelFileError
 from salver.frameworks.base import indices
+from salver.frameworks.catboost import hashable
 from salver.frameworks.hints import Hints
 from salver.frameworks.sklearn_columns import Use, Walk
 from salver.types.framework import Framework
@@ -115,6 +116,7 @@ class Feed:
     def __init__(self, names: Sequence[str], uses: Sequence[Use], hints: Hints, *, frame: bool, document: bool) -> None:
         self.columns = [use.column(name, frame, hints.get(name)) for use, name in zip(uses, names, strict=True)]
         self.frame = frame
+        self._hashed = [use.hashed for use in uses]
         self._categorical = [use.frame if frame else None for use in uses]
         self.single = False  # some models trained on float32 take nothing else
         self.missing = [use.missing for use in uses]
@@ -143,6 +145,8 @@ class Feed:
         column = self.columns[i]
         if self._categorical[i] is not None:
             return array
+        if self._hashed[i]:
+            return hashable(array)
         if column.dtype == "category" and not _is_object(column):
             return np.array([np.nan if value is None else value for value in array.tolist()], dtype=np.float64)
         if column.dtype == "category":

@@ -112,6 +112,8 @@ class Walk:
         if library.startswith(("sklearn.tree", *_FLOAT32_LIBRARIES)):
             for _, use in uses:
                 use.float32 = True
+        if library.startswith(("lightgbm", "xgboost", "catboost")):
+            _look_at_booster(model, uses)
         elif kind in ("OneHotEncoder", "OrdinalEncoder", "TargetEncoder"):
             strict = getattr(model, "handle_unknown", "ignore") == "error"
             for i, use in uses:
@@ -124,8 +126,6 @@ class Walk:
         elif kind == "CategoricalNB":
             for i, use in uses:
                 use.learn(np.arange(model.n_categories_[i]), strict=True)
-        elif library.startswith(("lightgbm", "xgboost", "catboost")):
-            _look_at_booster(model, uses)
         elif kind.startswith("HistGradientBoosting") and model.is_categorical_ is not None:
             self._look_at_histogram(model, uses)
         elif kind in ("CountVectorizer", "TfidfVectorizer", "HashingVectorizer"):

@@ -50,6 +50,11 @@ class Sample:
         made = {name: _hint(name, array, declared.get(name), exact) for name, array in self._raw.items()}
         return {name: hint for name, hint in made.items() if hint is not None and name != self._label_name}
 
+    @property
+    def switches(self) -> set[str]:
+        """The columns of nothing but true, false and missing values."""
+        return {name for name, array in self._raw.items() if _is_switch(array)}
+
     def columns(self, signature: Signature) -> Columns:
         """The rows as the model takes them. Raises InputError for one that it does not take."""
         read = tables.read_file(self._path, signature) if self._path else tables.read(self.data, signature)
@@ -82,11 +87,12 @@ def spread(total: int, count: int) -> list[int]:
 
 
 def learnt(
-    signature: Signature, columns: Columns, policies: Policies | None = None, on_unknown: Policy | None = None
+    signature: Signature, columns: Columns, switches: set[str], policies: Policies | None, on_unknown: Policy | None
 ) -> Signature:
-    """The signature with what a sample shows: the range seen, and whether anything was missing. Raises InputError.
+    """The signature with what a sample shows: the range seen, whether anything was missing, which numbers are true and false.
 
-    Where the model takes a missing value and the sample has none, one is let through and flagged.
+    Where the model takes a missing value and the sample has none, one is let through and flagged. Raises InputError for
+    policies that make no sense.
     """
     given = policies or {}
     for name, wanted in given.items():
@@ -95,15 +101,19 @@ def learnt(
         if set(wanted) - set(_KINDS) or set(wanted.values()) - {"error", "warn", "null"}:
             raise InputError(f"a policy says error, warn or null for one of {', '.join(_KINDS)}", code="invalid_input")
     made = [
-        _governed(_seen(column, columns[column.name]), {**given.get("*", {}), **given.get(column.name, {})})
+        _governed(
+            _seen(column, columns[column.name], column.name in switches), {**given.get("*", {}), **given.get(column.name, {})}
+        )
         for column in signature.columns
     ]
     return msgspec.structs.replace(signature, columns=tuple(made), on_unknown=on_unknown)
 
 
-def _seen(column: Column, array: NDArray[Any]) -> Column:
+def _seen(column: Column, array: NDArray[Any], switch: bool) -> Column:
     if column.shape:
         return column
+    if switch and column.is_number:
+        column = msgspec.structs.replace(column, dtype="bool", infinite=False)
     gone = np.isnan(array) if array.dtype.kind == "f" else np.array([is_missing(value) for value in array.tolist()], bool)
     if column.nullable and not gone.any():
         column = msgspec.structs.replace(column, on_missing="warn")
@@ -137,6 +147,12 @@ def _hint(name: str, array: NDArray[Any], declared: tuple[Label, ...] | None, ex
 def _distinct(values: list[Any]) -> tuple[Label, ...] | None:
     found = set(values)
     return tuple(sorted(found)) if found and len(found) <= _CATEGORIES else None
+
+
+def _is_switch(array: NDArray[Any]) -> bool:
+    if array.dtype.kind == "b":
+        return array.ndim == 1
+    return array.dtype == object and {type(value) for value in array.tolist() if not is_missing(value)} == {bool}
 
 
 def _labels(labels: Any) -> NDArray[Any] | None:

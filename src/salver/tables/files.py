@@ -16,7 +16,7 @@ import msgspec
 from numpy.typing import NDArray
 
 from salver.errors import InputError
-from salver.tables.table import read
+from salver.tables.table import bound, read
 from salver.tables.values import array_of_values
 from salver.types.signature import Column, Columns, Signature
 
@@ -74,7 +74,8 @@ def read_csv(path: Path, delimiter: str, signature: Signature | None) -> Columns
             raise InputError(f"{path.name}: row {number} has {len(row)} cells, the first line {len(names)}", code="wrong_width")
     declared = {column.name: column for column in signature.columns} if signature else {}
     columns = zip(*cells, strict=True) if cells else [() for _ in names]
-    return {name: _typed(name, values, declared.get(name)) for name, values in zip(names, columns, strict=True)}
+    read = {name: _typed(name, values, declared.get(name)) for name, values in zip(names, columns, strict=True)}
+    return bound(read, signature, nameless=False)
 
 
 def _typed(name: str, cells: Iterable[str], column: Column | None) -> NDArray[Any]:

@@ -40,7 +40,7 @@ def read(data: Any, signature: Signature | None = None) -> Columns:
         read = dict(zip(table.names, table.arrays(), strict=False))
         if len(read) < len(table.names):
             raise InputError("two columns have the same name", code="unknown_column")
-        return _bound(read, signature, table.nameless)
+        return bound(read, signature, table.nameless)
     if _is_series(data):
         return _series(data, signature)
     if hasattr(data, "toarray"):  # a sparse matrix
@@ -48,7 +48,7 @@ def read(data: Any, signature: Signature | None = None) -> Columns:
     if isinstance(data, np.ndarray):
         return _array(cast("NDArray[Any]", data), signature)
     if isinstance(data, Mapping):
-        return _bound(_mapping(cast("Mapping[Any, Any]", data), signature), signature, nameless=False)
+        return bound(_mapping(cast("Mapping[Any, Any]", data), signature), signature, nameless=False)
     if isinstance(data, list | tuple):
         return _listed(list(cast("list[Any]", data)), signature)
     raise InputError(
@@ -115,12 +115,12 @@ def _series(data: Any, signature: Signature | None) -> Columns:
         (values,) = PandasTable(data.to_frame()).arrays()
     else:
         values = array_of_values("", data.to_list() if hasattr(data, "to_list") else data.to_pylist())
-    return _bound({"x0": values}, signature, nameless=True)
+    return bound({"x0": values}, signature, nameless=True)
 
 
 def _array(array: NDArray[Any], signature: Signature | None) -> Columns:
     if array.dtype.names:
-        return _bound({name: array_of_numpy(name, array[name]) for name in array.dtype.names}, signature, nameless=False)
+        return bound({name: array_of_numpy(name, array[name]) for name in array.dtype.names}, signature, nameless=False)
     columns = signature.columns if signature else ()
     if len(columns) == 1 and columns[0].shape:
         rank = len(columns[0].shape)
@@ -131,7 +131,7 @@ def _array(array: NDArray[Any], signature: Signature | None) -> Columns:
         array = array[None] if len(columns) > 1 else array[:, None]
     if array.ndim != 2:
         raise InputError(f"an array of {array.ndim} dimensions is no table of (rows, columns)", code="wrong_shape")
-    return _bound({f"x{i}": array_of_numpy(f"x{i}", array[:, i]) for i in range(array.shape[1])}, signature, nameless=True)
+    return bound({f"x{i}": array_of_numpy(f"x{i}", array[:, i]) for i in range(array.shape[1])}, signature, nameless=True)
 
 
 def _mapping(data: Mapping[Any, Any], signature: Signature | None) -> Columns:
@@ -162,7 +162,7 @@ def _listed(rows: list[Any], signature: Signature | None) -> Columns:
     if rows and all(isinstance(row, Mapping) for row in rows):
         names = list(dict.fromkeys(str(name) for row in rows for name in row))
         made = {name: array_of_values(name, [row.get(name) for row in rows]) for name in names}
-        return _bound(made, signature, nameless=False)
+        return bound(made, signature, nameless=False)
     if signature and len(signature.columns) == 1 and signature.columns[0].shape:
         return _array(np.array(rows), signature)
     if not rows:
@@ -175,10 +175,10 @@ def _listed(rows: list[Any], signature: Signature | None) -> Columns:
         raise InputError("the rows have different numbers of values", code="wrong_width")
     columns = zip(*rows, strict=True)
     made = {f"x{i}": array_of_values(f"x{i}", list(values)) for i, values in enumerate(columns)}
-    return _bound(made, signature, nameless=True)
+    return bound(made, signature, nameless=True)
 
 
-def _bound(columns: Columns, signature: Signature | None, nameless: bool) -> Columns:
+def bound(columns: Columns, signature: Signature | None, nameless: bool) -> Columns:
     """The columns under the signature's names where theirs mean nothing. Raises InputError for the wrong width."""
     if signature is None:
         return columns if not nameless else {f"x{i}": array for i, array in enumerate(columns.values())}

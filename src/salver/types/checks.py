@@ -40,7 +40,7 @@ def expectation(column: Column) -> str:
     if column.dtype == "string":
         return "a string"
     if column.dtype == "bool":
-        return "true or false"
+        return f"true or false{' or null' if column.nullable else ''}"
     if column.dtype.startswith(("int", "uint")):
         return f"an integer ({column.dtype})"
     finite = "" if column.infinite else "finite "
@@ -109,13 +109,15 @@ def _integer_check(column: Column) -> Check:
 
 
 def _bool_check(column: Column) -> Check:
-    expected = expectation(column)
+    nullable, expected = column.nullable, expectation(column)
 
-    def check(value: Any) -> bool:
+    def check(value: Any) -> bool | float:
         if type(value) is bool:
             return value
         if type(value) in (int, float) and value in (0, 1):
             return bool(value)
+        if nullable and is_missing(value):
+            return _NAN
         raise Refused("wrong_type" if value is not None else "missing_value", expected)
 
     return check
@@ -136,7 +138,7 @@ def _string_check(column: Column) -> Check:
 
 def _category_check(column: Column) -> Check:
     expected = expectation(column)
-    known = frozenset(column.categories or ())
+    known = {category: category for category in column.categories or ()}
     kinds = {type(category) for category in known}
     if kinds & {int, float}:
         kinds |= {int, float}
@@ -152,7 +154,9 @@ def _category_check(column: Column) -> Check:
                 raise Refused("wrong_type", expected)
             if type(value) not in (str, int, float, bool):
                 raise Refused("wrong_type", expected)
-        if unseen or value in known:
+        if value in known:
+            return known[value]  # 3 where 3.0 was sent
+        if unseen:
             return value
         raise Refused("unseen_category", expected)
 
@@ -184,10 +188,17 @@ def _numbers(column: Column, values: NDArray[Any]) -> NDArray[Any]:
     return np.array([check(value) for value in values.ravel().tolist()]).reshape(values.shape)
 
 
+def array_dtype(column: Column) -> Any:
+    """Of the arrays that hold a column's single values: numbers in double precision, as are true and false with gaps."""
+    if not column.is_number:
+        return object
+    return np.float64 if column.dtype == "float32" or (column.dtype == "bool" and column.nullable) else column.dtype
+
+
 def array_of(column: Column, values: list[Any]) -> NDArray[Any]:
     if column.is_number:
         if not column.shape:
-            return np.array(values, dtype=np.float64 if column.dtype == "float32" else column.dtype)
+            return np.array(values, dtype=array_dtype(column))
         made = np.array(values)
         if made.dtype.kind not in "fiub" and made.size:
             made = _numbers(column, np.array(values, dtype=object))
