@@ -69,7 +69,7 @@ def _wanted(argument: str, registry: Registry) -> Wanted:
 
 
 async def find_artifact(wanted: Wanted, registry: Registry, store: Path, policy: Policy) -> Artifact:
-    """From the registry, the folder or the cache, or lowered now in a process of its own; let in by `policy`. Raises SalverError."""
+    """From the registry, a folder or the cache, or lowered now in its own process; let in by `policy`. Raises SalverError."""
     by_hand = wanted.file is not None and not (wanted.file / FILENAME).is_file()
     if wanted.file is not None and by_hand:
         policy.admit_file(wanted.file)
