@@ -132,3 +132,12 @@ def test_an_alias_in_use_stays() -> None:
     assert route.uses(1) == ["'champion'", "the default"]
     assert route.uses(2) == ["'challenger'", "the canary"]
     assert route.uses(3) == ["'shadowed'", "a shadow"]
+
+
+def test_what_was_changed_is_told_in_words() -> None:
+    first = Route().first(1)
+    second = first.promoted("champion", 2).tagged(2, {"a": "b"})
+    assert first.since(Route()) == ["champion – → 1"]
+    assert second.since(first) == ["champion 1 → 2", "tags of 2"]
+    assert second.without(1).since(second) == ["deleted 1"]
+    assert msgspec.structs.replace(second, shadow=("x",)).since(second) == ["shadow"]

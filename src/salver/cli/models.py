@@ -166,6 +166,8 @@ def _said(value: Any) -> str:
 
 
 def _history(given: argparse.Namespace) -> int:
+    from salver.registry.route import Route
+
     registry = registry_of(given)
     if "@" in given.model:
         raise ConfigError("the history is that of a model, so name it without a version")
@@ -175,8 +177,11 @@ def _history(given: argparse.Namespace) -> int:
         print_json({"name": name, "history": routes})
         return 0
     print_table(
-        ("NUMBER", "WHEN", "WHO", "ALIASES", "WHY"),
-        [(route.number, moment(route.at), route.by, _aliases(route.aliases), route.why) for route in routes],
+        ("NUMBER", "WHEN", "WHO", "CHANGE", "WHY"),
+        [
+            (route.number, moment(route.at), route.by, route.since(earlier), route.why)
+            for earlier, route in zip([Route(), *routes], routes, strict=False)
+        ],
     )
     return 0
 

@@ -19,7 +19,7 @@ _Key = TypeVar("_Key")
 _Value = TypeVar("_Value")
 
 
-class Canary(msgspec.Struct, frozen=True, omit_defaults=True):
+class Canary(msgspec.Struct, frozen=True):
     """A share of the default's requests that another alias answers. `sticky` names what keeps a caller with one of the two."""
 
     to: str
@@ -27,7 +27,7 @@ class Canary(msgspec.Struct, frozen=True, omit_defaults=True):
     sticky: str = ""
 
 
-class Route(msgspec.Struct, frozen=True, omit_defaults=True):
+class Route(msgspec.Struct, frozen=True):
     """Who answers for a model, and who said so, when and why. `number` counts the edits; 0 is the route of no edit at all."""
 
     number: int = 0
@@ -120,6 +120,21 @@ class Route(msgspec.Struct, frozen=True, omit_defaults=True):
         if {str(version), *named} & {*self.shadow}:
             uses.append("a shadow")
         return uses
+
+    def since(self, earlier: Route) -> list[str]:
+        """What was changed to make this route of `earlier`, in words."""
+        names = sorted({**earlier.aliases, **self.aliases})
+        told = [
+            f"{name} {earlier.aliases.get(name, '–')} → {self.aliases.get(name, '–')}"
+            for name in names
+            if earlier.aliases.get(name) != self.aliases.get(name)
+        ]
+        versions = sorted({*earlier.tags, *self.tags} - {*self.deleted})
+        told += [f"tags of {at}" for at in versions if earlier.tags.get(at) != self.tags.get(at)]
+        told += [f"deleted {at}" for at in self.deleted if at not in earlier.deleted]
+        told += [f"restored {at}" for at in earlier.deleted if at not in self.deleted]
+        settings = ("default", "canary", "shadow")
+        return told + [setting for setting in settings if getattr(self, setting) != getattr(earlier, setting)]
 
     def aliases_of(self, version: int) -> list[str]:
         return sorted(alias for alias, of in self.aliases.items() if of == version)
