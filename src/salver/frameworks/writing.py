@@ -30,6 +30,9 @@ _FILES = {
 }
 """Library and class → suffix of what its own `save_model` writes, where nothing is lost in it."""
 
+_HARMLESS = {"numpy.dtype"}
+"""Types that skops asks about and that can do nothing."""
+
 _EPOCH = (1980, 1, 1, 0, 0, 0)
 _IDENTITY = re.compile(r'"__id__": (\d+)|"([^"\\]+)\.(npy|npz|bin)"')
 
@@ -85,7 +88,7 @@ def _skops(model: Any) -> bytes | None:
         return None
     try:
         written: bytes = skops.dumps(model)
-        return None if skops.get_untrusted_types(data=written) else _settled(written)
+        return _settled(written) if set(skops.get_untrusted_types(data=written)) <= _HARMLESS else None
     except Exception:  # whatever it can't hold is left to a pickle
         return None
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Iterator
+from importlib.util import find_spec
 from typing import Any
 
 import numpy as np
@@ -15,8 +17,20 @@ from salver.types.signature import Columns
 def disagreeing(model: Any, data: Any, trained: Trained, columns: Columns) -> int | None:
     """In how many rows the answers differ; None where the model does not take such a table itself.
 
-    `model` is as it was in the training script, `data` as it is there, `columns` the same rows as they will be sent.
+    `model` is as it was in the training script, `data` as it is there, `columns` the same rows as they will be sent. A model
+    that was trained on pandas' tables may say something else to polars' missing values: either answer will do.
     """
+    counts = [_differing(model, table, trained, columns) for table in _forms(data)]
+    return min((count for count in counts if count is not None), default=None)
+
+
+def _forms(data: Any) -> Iterator[Any]:
+    yield data
+    if type(data).__module__.partition(".")[0] == "polars" and find_spec("pandas") and find_spec("pyarrow"):
+        yield data.to_pandas()
+
+
+def _differing(model: Any, data: Any, trained: Trained, columns: Columns) -> int | None:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
