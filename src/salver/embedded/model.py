@@ -37,6 +37,7 @@ _BESIDE = ("probabilities", "scores")
 """Outputs that are not the prediction itself."""
 
 _NUMBERS = frozenset((float, int))
+_POLICY = Policy()
 
 
 def load(
@@ -46,23 +47,24 @@ def load(
     follow: bool = False,
     every_s: float = 5.0,
     log: bool | str | Path = False,
+    policy: Policy = _POLICY,
 ) -> LoadedModel:
     """Wake a model in this process: `iris`, `iris@3`, `iris@champion`, or the folder of an artifact.
 
     With `follow`, the alias is looked up every `every_s` seconds, and a version it moves to takes over once it has answered
-    its golden rows. With `log`, predictions are written to the store's log, or to the folder that is given.
-    Raises NotFound, StoreError, ArtifactError or ConfigError.
+    its golden rows. With `log`, predictions are written to the store's log, or to the folder that is given. `policy` says
+    which models may run code when they are read. Raises NotFound, StoreError, ArtifactError, Untrusted or ConfigError.
     """
     folder = Path(reference)
     if (folder / FILENAME).is_file():
         if follow:
             raise ConfigError("a folder has no aliases to follow; load a model of the registry by its name")
-        awake = Awake(Model(Policy().admit(open_artifact(folder))))
+        awake = Awake(Model(policy.admit(open_artifact(folder))))
         return LoadedModel(awake, _journal(log, store), None)
     registry, wanted = Registry(store), Reference.parse(str(reference))
 
     def fetch(version: int) -> Awake:
-        return Awake(Model(Policy().admit(open_artifact(registry.fetch(wanted.name, version))), version))
+        return Awake(Model(policy.admit(open_artifact(registry.fetch(wanted.name, version))), version))
 
     awake = fetch(registry.resolve(wanted)[1])
     follower = Follower(lambda: registry.resolve(wanted)[1], fetch, every_s) if follow else None
