@@ -63,7 +63,7 @@ class Policy(msgspec.Struct, frozen=True):
         """Let a model file that the user serves by their own hand be read. Raises Untrusted."""
         if self.require_signature:
             raise Untrusted(f"{file.name} can't be signed; save it as a model, sign that and serve it", code="unsigned")
-        if self.pickle == "never" and file.suffix.lower() not in _DATA:
+        if self.pickle == "never" and (file.is_dir() or file.suffix.lower() not in _DATA):
             raise Untrusted(f"{file.name} is not read: reading it runs code. " + _way_out("never", ""))
 
     def _is_signed(self, folder: Path) -> bool:

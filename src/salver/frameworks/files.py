@@ -15,7 +15,7 @@ from salver.frameworks.hints import Hints, read_hints
 
 _PICKLES = (".pkl", ".pickle", ".joblib", ".cloudpickle", ".gz", ".bz2", ".xz", ".lzma", ".z")
 _TORCH_PICKLES = (".pt", ".pth")
-_DESCRIBED = {"MLmodel": "mlflow", "own.json": "own"}
+_DESCRIBED = {"MLmodel": "mlflow", "pack.own": "own"}
 """Files that describe what lies beside them, and who reads them."""
 
 SUFFIXES = (*_PICKLES, ".skops", ".json", ".ubj", ".txt", ".lgb", ".cbm", ".pt2")

@@ -1,6 +1,6 @@
 """A Python class of the user's own, packed with its code. The contract is docs/own-models.md.
 
-A pack is a folder: `own.json` says which class of which module, `code/` has the source (a module, or its whole package), and
+A pack is a folder: `pack.own` says which class of which module, `code/` has the source (a module, or its whole package), and
 `files/` what else the class listed. Packing and digesting read the source without running it. The code is imported under a
 private name, so that it meets no other module of its name.
 """
@@ -24,12 +24,13 @@ from salver.frameworks.base import indices
 from salver.types.framework import Framework
 from salver.types.signature import Column, Columns, Output, Signature, rows_of
 
-PACK = "own.json"
+PACK = "pack.own"
+"""Not called .json: that is a suffix of models that run no code."""
 _LIBRARY = "own code"
 
 
 class Pack(msgspec.Struct):
-    """`own.json`."""
+    """`pack.own`."""
 
     module: str  # below code/, dotted
     name: str  # the class
@@ -49,11 +50,11 @@ class OwnModel:
 
     def predict(self, columns: Columns) -> Columns:
         answers, rows = self.answer(columns), rows_of(columns)
-        outputs = self.signature.outputs
+        first, *more = outputs = self.signature.outputs
         if not isinstance(answers, dict):
-            if len(outputs) > 1:
+            if more:
                 raise ValueError(f"predict must answer with a dict of {', '.join(o.name for o in outputs)}")
-            answers = {outputs[0].name: answers}
+            answers = {first.name: answers}
         made: Columns = {}
         for output in outputs:
             if output.name not in answers:
@@ -203,7 +204,7 @@ def write(made: Any, folder: Path) -> Path:
 
 
 def read(path: Path) -> OwnModel:
-    """Import the class of the pack whose `own.json` this is, and make its object. Raises ModelFileError."""
+    """Import the class of the pack whose `pack.own` this is, and make its object. Raises ModelFileError."""
     folder, given = path.parent, msgspec.json.decode(path.read_bytes(), type=Pack)
     private = f"_salver_own_{hashlib.sha256(str(folder.resolve()).encode()).hexdigest()[:12]}"
     parent = ModuleType(private)
