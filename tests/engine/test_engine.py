@@ -38,6 +38,40 @@ def test_a_model_is_found_by_name_and_version(tmp_path: Path) -> None:
     asyncio.run(ask())
 
 
+def test_an_alias_is_the_version_that_the_route_says(tmp_path: Path) -> None:
+    async def ask() -> None:
+        engine = Engine(None)
+        stored = artifact(tmp_path, "a")
+        engine.route("a", {"champion": 1, "challenger": 3, "old": 2}, "champion")
+        first, third = await engine.load(stored, 1), await engine.load(stored, 3)
+        assert engine.find(None) is engine.find(Reference("a")) is engine.find(Reference("a", alias="champion")) is first
+        assert engine.find(Reference("a", alias="challenger")) is third
+        assert refusal(engine, "a@old").code == "unknown_version", "it is known, but not served here"
+        engine.route("a", {"champion": 3}, "champion")
+        assert engine.find(Reference("a")) is third
+        assert refusal(engine, "a@challenger").code == "unknown_version"
+        engine.route("a", {}, "1")
+        assert engine.find(Reference("a")) is first
+        await engine.close()
+
+    asyncio.run(ask())
+
+
+def test_of_two_versions_both_are_waited_for(tmp_path: Path) -> None:
+    async def ask() -> None:
+        engine = Engine(None)
+        engine.expect("a")
+        engine.expect("a")
+        await engine.load(artifact(tmp_path, "a"), 1)
+        assert not engine.ready
+        assert refusal(engine, "a@2").code == "loading"
+        await engine.load(artifact(tmp_path / "again", "a"), 2)
+        assert engine.ready
+        await engine.close()
+
+    asyncio.run(ask())
+
+
 def test_of_several_models_one_must_be_named(tmp_path: Path) -> None:
     async def ask() -> None:
         engine = Engine(None)

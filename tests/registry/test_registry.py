@@ -181,6 +181,18 @@ def test_what_was_never_finished_is_swept(three: Registry) -> None:
     assert three.versions("iris") == [1, 2, 3]
 
 
+@pytest.mark.parametrize("url", ["folder"], indirect=True)
+def test_what_was_being_written_is_swept_too(three: Registry) -> None:
+    claim = three.store.read("models/iris/claims/3.json", 10_000)
+    assert claim is not None
+    three.store.create("models/iris/claims/4.json", claim)
+    half = Path(three.store.url) / "models" / "iris" / "versions" / "4" / "model" / ".tmp-0123"
+    half.parent.mkdir(parents=True)
+    half.write_bytes(b"half a file")
+    assert three.sweep("iris", timedelta()) == [4]
+    assert not half.parent.parent.exists()
+
+
 def test_a_publisher_whose_number_was_swept_is_told(
     registry: Registry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

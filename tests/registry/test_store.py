@@ -10,7 +10,6 @@ from threading import Barrier
 import pytest
 
 from salver.errors import ConfigError, StoreError
-from salver.registry.folder import FolderStore
 from salver.registry.store import open_store
 
 RACERS = 8
@@ -80,13 +79,6 @@ def test_a_store_that_can_not_be_reached_says_so(s3: dict[str, str], monkeypatch
         open_store(str(tmp_path / "file" / "store")).create("a", b"")
     with pytest.raises(ConfigError, match="ftp://"):
         open_store("ftp://models")
-
-
-def test_what_was_being_written_is_nobodys(tmp_path: Path) -> None:
-    store = FolderStore(tmp_path)
-    store.create("a/1", b"")
-    (tmp_path / "a" / ".tmp-0123").write_bytes(b"half")
-    assert store.names("a") == ["a/1"]
 
 
 @pytest.mark.parametrize("url", ["folder"], indirect=True)

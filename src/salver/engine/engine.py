@@ -93,8 +93,8 @@ class Engine:
         for versions in self.lanes.values():
             for lane in versions.values():
                 await lane.close()
-        self.lanes.clear()
-        self.states.clear()
+        for known in (self.lanes, self.states, self.aliases, self.defaults):
+            known.clear()
         self._changed()
 
     def _changed(self) -> None:

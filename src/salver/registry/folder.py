@@ -13,7 +13,7 @@ from typing import IO
 from salver.errors import StoreError
 
 TEMPORARY = ".tmp-"
-"""Begins the names of files that are being written; they are nobody's."""
+"""Begins the names of files that are being written, or whose writer was killed."""
 
 
 class FolderStore:
@@ -58,7 +58,6 @@ class FolderStore:
                 (Path(parent) / file).relative_to(self.root).as_posix()
                 for parent, _, files in os.walk(self.root / folder)
                 for file in files
-                if not file.startswith(TEMPORARY)
             ]
 
     def children(self, folder: str) -> list[str]:
