@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from salver.cli import models, routes, versions
 from salver.cli.main import main
 from salver.registry.registry import Registry
 from tests.registry.artifacts import linear_artifact
@@ -132,3 +134,11 @@ def test_export(salver: Shell, tmp_path: Path) -> None:
 def test_what_makes_no_sense_is_refused(salver: Shell, line: str) -> None:
     assert salver(line, code=1) == ""
     assert salver.complained.startswith("salver: ")
+
+
+def test_every_command_is_documented() -> None:
+    commands = argparse.ArgumentParser().add_subparsers()
+    for module in (models, routes, versions):
+        module.add(commands)
+    page = (Path(__file__).parents[2] / "docs" / "registry.md").read_text()
+    assert [name for name in commands.choices if f"| `salver {name}" not in page] == []
