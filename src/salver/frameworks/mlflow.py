@@ -227,7 +227,7 @@ def _xgboost(folder: Path, flavor: dict[str, Any]) -> Trained:
     kind = str(flavor.get("model_class", "xgboost.core.Booster")).rpartition(".")[2]
     model: Any = getattr(import_module("xgboost"), kind)()
     model.load_model(str(folder / flavor["data"]))
-    return import_module("salver.frameworks.xgboost").adapt(model)
+    return import_module("salver.frameworks.files").adapt(model)
 
 
 def _lightgbm(folder: Path, flavor: dict[str, Any]) -> Trained:
@@ -241,7 +241,7 @@ def _catboost(folder: Path, flavor: dict[str, Any]) -> Trained:
     catboost: Any = import_module("catboost")
     model = getattr(catboost, str(flavor.get("model_type", "CatBoost")))()
     model.load_model(str(folder / flavor["data"]), flavor.get("save_format", "cbm"))
-    return import_module("salver.frameworks.catboost").adapt(model)
+    return import_module("salver.frameworks.files").adapt(model)
 
 
 def _pytorch(folder: Path, flavor: dict[str, Any]) -> Trained:
