@@ -201,6 +201,17 @@ def test_labels_in_every_form(churn: Any, tmp_path: Path, kind: str) -> None:
     assert saved.manifest.metrics["accuracy"] == pytest.approx(np.mean(churn.predict(X) == y))
 
 
+def test_labels_beside_columns_of_other_names(tmp_path: Path) -> None:
+    """A model of an array, and a table with names and a label in the middle."""
+    X, y = people(100, 1, missing=False)
+    model = LogisticRegression(max_iter=5000).fit(X[NUMBERS].to_numpy(), y)
+    table = pd.DataFrame({"visits": X["visits"], "left": y, "spend": X["spend"]})
+    table.to_csv(tmp_path / "table.csv", index=False)
+    for sample in (table, tmp_path / "table.csv"):
+        saved = save(model, tmp_path / "store", sample=sample, labels="left")
+        assert saved.manifest.metrics["accuracy"] == np.mean(model.predict(X[NUMBERS].to_numpy()) == y)
+
+
 def test_without_a_sample(churn: Any, tmp_path: Path) -> None:
     saved = save(churn, tmp_path)
     assert "profile.json" not in saved.manifest.files

@@ -57,7 +57,11 @@ class Sample:
 
     def columns(self, signature: Signature) -> Columns:
         """The rows as the model takes them. Raises InputError for one that it does not take."""
-        read = tables.read_file(self._path, signature) if self._path else tables.read(self.data, signature)
+        if self._label_name and not set(signature.names) & set(self._raw):  # by position, and the label has none
+            rest = {name: array for name, array in self._raw.items() if name != self._label_name}
+            read = tables.read(rest, signature)
+        else:
+            read = tables.read_file(self._path, signature) if self._path else tables.read(self.data, signature)
         if set(signature.names) <= set(read):  # others, as the label and the numbers of rows, are the trainer's own
             read = {name: read[name] for name in signature.names}
         return dict(RowChecker(signature).check_columns(read))
