@@ -11,6 +11,8 @@ The file is an .npz of `coef` (columns, scores), `intercept` (scores,) and `link
 
 from __future__ import annotations
 
+import math
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from salver.artifact.manifest import RuntimeSpec
+from salver.errors import ArtifactError
 from salver.types.signature import Columns, Signature
 
 LINKS = ("identity", "softmax", "sigmoid", "ovr", "scores")
@@ -79,5 +82,28 @@ def _expit(raw: NDArray[Any]) -> NDArray[Any]:
 
 
 def load(spec: RuntimeSpec, signature: Signature, folder: Path) -> LinearRuntime:
-    with np.load(folder / spec.file, allow_pickle=False) as stored:
-        return LinearRuntime(stored["coef"], stored["intercept"], str(stored["link"]))
+    """Raises ArtifactError for a file that is not what lowering writes: three plain arrays that fit."""
+    try:
+        coef, intercept, link = (_array(folder / spec.file, name) for name in ("coef", "intercept", "link"))
+    except (KeyError, ValueError, OSError, EOFError, zipfile.BadZipFile, NotImplementedError) as error:
+        raise ArtifactError(f"{spec.file} is not what was lowered: {type(error).__name__}; it is not read") from error
+    fits = coef.ndim == 2 and intercept.shape == coef.shape[1:] and coef.dtype == intercept.dtype == np.float64
+    if not fits or str(link) not in LINKS:
+        raise ArtifactError(f"{spec.file} holds no linear model: its arrays do not fit each other; it is not used")
+    return LinearRuntime(coef, intercept, str(link))
+
+
+def _array(path: Path, name: str) -> NDArray[Any]:
+    """One array of the file, read only when its header asks for just what is there: so no file is larger than it looks."""
+    with zipfile.ZipFile(path) as stored:
+        info = stored.getinfo(f"{name}.npy")
+        if info.compress_type != zipfile.ZIP_STORED or info.file_size > path.stat().st_size:
+            raise ValueError("a compressed array")
+        with stored.open(info) as file:
+            if np.lib.format.read_magic(file) != (1, 0):
+                raise ValueError("another version of the format")
+            shape, fortran, dtype = np.lib.format.read_array_header_1_0(file)
+            size_bytes = math.prod(shape) * dtype.itemsize
+            if dtype.hasobject or size_bytes != info.file_size - file.tell():
+                raise ValueError("objects, or another size than the header says")
+            return np.frombuffer(file.read(), dtype).reshape(shape, order="F" if fortran else "C").copy()

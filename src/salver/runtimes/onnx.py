@@ -9,6 +9,8 @@ import numpy as np
 import onnxruntime as ort
 
 from salver.artifact.manifest import RuntimeSpec
+from salver.errors import ArtifactError
+from salver.runtimes.graph_file import require_plain
 from salver.types.signature import Columns, DType, Signature, rows_of
 
 DTYPES: dict[str, DType] = {
@@ -38,7 +40,11 @@ class OnnxRuntime:
         options.intra_op_num_threads = 1
         options.inter_op_num_threads = 1
         options.log_severity_level = 3
-        self._session = ort.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+        require_plain(path)
+        try:
+            self._session = ort.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+        except Exception as error:  # ONNX Runtime has an exception class of its own for each kind of trouble
+            raise ArtifactError(f"ONNX Runtime refuses {path.name}: {type(error).__name__}: {str(error)[:200]}") from error
         self._outputs = outputs
         args = self._session.get_inputs()
         # The name in the graph, and how we call it: a matrix is always X.
