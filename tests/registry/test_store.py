@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import threading
 from concurrent.futures import ThreadPoolExecutor
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from threading import Barrier
 
@@ -86,3 +88,27 @@ def test_the_default_is_the_users_own_store(url: str, tmp_path: Path, monkeypatc
     assert open_store().url == str(tmp_path / "data" / "salver")
     monkeypatch.setenv("SALVER_STORE", f"file://{tmp_path}/other")
     assert open_store().url == str(tmp_path / "other")
+
+
+class Heedless(BaseHTTPRequestHandler):
+    """An S3 server that takes whatever is put, whatever the conditions."""
+
+    def do_PUT(self) -> None:
+        self.rfile.read(int(self.headers["content-length"]))
+        self.send_response(200)
+        self.send_header("ETag", '"0"')
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+
+    def log_message(self, format: str, *args: object) -> None:
+        pass
+
+
+def test_a_store_that_takes_no_notice_of_conditions_is_refused(s3: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
+    with HTTPServer(("127.0.0.1", 0), Heedless) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        for name, value in {**s3, "AWS_ENDPOINT_URL": f"http://127.0.0.1:{server.server_port}"}.items():
+            monkeypatch.setenv(name, value)
+        with pytest.raises(StoreError, match="If-None-Match"):
+            open_store("s3://models/x").create("a", b"")
+        server.shutdown()

@@ -14,6 +14,9 @@ from typing import Any
 
 from salver.errors import StoreError
 
+_CONDITIONS = "conditions.txt"
+"""An object that exists only to be created again, and that not to succeed."""
+
 
 class ObjectStore:
     """Objects below a prefix."""
@@ -24,6 +27,7 @@ class ObjectStore:
             from obstore.store import from_url
         except ImportError:
             raise StoreError(f"{self.url} is reached by the package obstore: pip install 'salver[store]'") from None
+        self._decides = False  # it is known that the store honours conditions
         # An endpoint of one's own that has no TLS was named by its user; nothing else is spoken to without.
         plain = any(name.startswith("AWS_ENDPOINT") and value.startswith("http://") for name, value in os.environ.items())
         with self._said():
@@ -37,6 +41,7 @@ class ObjectStore:
         from obstore.exceptions import AlreadyExistsError, PreconditionError
 
         with self._said():
+            self._require_conditions()
             try:
                 obstore.put(self._store, name, data, mode="create")
             except (AlreadyExistsError, PreconditionError):
@@ -93,6 +98,21 @@ class ObjectStore:
             for name in names:
                 with suppress(FileNotFoundError):
                     obstore.delete(self._store, name)
+
+    def _require_conditions(self) -> None:
+        """Raises StoreError where a store takes no notice of conditions: each writer there would believe to be the first."""
+        import obstore
+        from obstore.exceptions import AlreadyExistsError, PreconditionError
+
+        if self._decides:
+            return
+        try:
+            for _ in range(2):
+                obstore.put(self._store, _CONDITIONS, b"This store honours If-None-Match.\n", mode="create")
+        except (AlreadyExistsError, PreconditionError):
+            self._decides = True
+            return
+        raise StoreError(f"the store {self.url} takes no notice of If-None-Match, so versions could be lost; use another")
 
     @contextmanager
     def _said(self) -> Generator[None]:

@@ -25,7 +25,7 @@ import msgspec
 
 from salver.artifact.artifact import MANIFEST_LIMIT_BYTES, atomic_folder, decode_manifest, open_artifact
 from salver.artifact.manifest import FILENAME, SIGNATURE, Manifest
-from salver.artifact.signing import SIGNATURE_LIMIT_BYTES, sign
+from salver.artifact.signing import SIGNATURE_LIMIT_BYTES, sign, verify
 from salver.config import store_folder
 from salver.errors import ArtifactError, ConfigError, NotFound, SalverError, StoreError
 from salver.registry.diff import Change, changes
@@ -204,15 +204,18 @@ class Registry:
         self._download_signature(name, version, folder)
         return folder
 
-    def verify(self, reference: Reference | str | None = None) -> list[Checked]:
-        """Read versions as they are stored, and hold them against their digests: one, or all of a model, or all there are."""
+    def verify(self, reference: Reference | str | None = None, public_key: Path | None = None) -> list[Checked]:
+        """Read versions as they are stored, and hold them against their digests: one, or all of a model, or all there are.
+
+        With `public_key`, against their signatures too.
+        """
         wanted = None if reference is None else _parsed(reference)
         if wanted is not None and (wanted.version or wanted.alias):
             pairs = [self.resolve(wanted)]
         else:
             names = self.models() if wanted is None else [self.resolve(wanted)[0]]
             pairs = [(name, version) for name in names for version in self.versions(name)]
-        return [self._checked(name, version) for name, version in pairs]
+        return [self._checked(name, version, public_key) for name, version in pairs]
 
     def sign(self, name: str, version: int, private_key: Path) -> None:
         """Sign a version as it is stored; another signature that it has is replaced by this one. Raises ConfigError."""
@@ -308,11 +311,16 @@ class Registry:
                 made.write(signature)
             Path(made.name).replace(folder / SIGNATURE)
 
-    def _checked(self, name: str, version: int) -> Checked:
+    def _checked(self, name: str, version: int, public_key: Path | None) -> Checked:
         try:
-            with tempfile.TemporaryDirectory(prefix="salver-verify-") as folder:
-                self._download(name, version, self._manifest_bytes(name, version), Path(folder))
-                open_artifact(Path(folder))
+            with tempfile.TemporaryDirectory(prefix="salver-verify-") as scratch:
+                folder = Path(scratch) / name
+                folder.mkdir()
+                self._download(name, version, self._manifest_bytes(name, version), folder)
+                open_artifact(folder)
+                if public_key is not None:
+                    self._download_signature(name, version, folder)
+                    verify(folder, public_key)
         except SalverError as error:
             return Checked(name, version, error.message)
         return Checked(name, version)
