@@ -13,6 +13,7 @@ from salver.cli.options import add_json, add_store, registry_of
 from salver.cli.table import print_facts, print_json
 from salver.errors import ConfigError, SalverError
 from salver.log.labels import Accept, Given, LabelWriter, acceptor, check
+from salver.log.signatures import noted
 
 if TYPE_CHECKING:
     from salver.cli.options import Commands
@@ -88,7 +89,10 @@ def _text(value: Any) -> str | None:
 
 
 def _acceptor(given: argparse.Namespace, log: Path) -> Accept:
-    """By the model's signature where it is published, else by what it is seen to predict."""
+    """By the model's signature, where the log or the registry has it, else by what it is seen to predict."""
+    signature = noted(log, given.model)
+    if signature is not None:
+        return acceptor(signature, from_text=True)
     try:
         registry = registry_of(given)
         return acceptor(registry.manifest(given.model, registry.versions(given.model)[-1]).signature, from_text=True)

@@ -55,6 +55,8 @@ class Engine:
         except Exception:
             self.states[name] = "failed"
             raise
+        if self._policies:
+            self._policies.note(name, version, artifact.manifest.signature)
         lane = self.lanes.setdefault(name, {})[version] = Lane(model, self._append, self._limits, policy=policy)
         self._awaited[name] -= 1
         self.states[name] = "loading" if self._awaited[name] > 0 else "ready"

@@ -18,6 +18,7 @@ import msgspec
 from salver.log.commit import latest, snapshot, succeed, sweep
 from salver.log.compact import write
 from salver.log.duck import connect, parquet, quoted
+from salver.log.joined import forget
 from salver.log.locks import held
 from salver.log.policy import hashed
 from salver.log.secret import FILE as SECRET
@@ -46,7 +47,9 @@ def erase(log: Path, model: str, key: str) -> Erased:
         for table in (predictions, labels):
             stack.enter_context(held(table.folder / LOCK, wait=True))
         ids = _ids(predictions, model, keys)
-        return Erased(labels=_erase(labels, model, keys, ids), predictions=_erase(predictions, model, keys, ids))
+        erased = Erased(labels=_erase(labels, model, keys, ids), predictions=_erase(predictions, model, keys, ids))
+    forget(log)
+    return erased
 
 
 def _ids(table: Table, model: str, keys: set[str]) -> set[str]:

@@ -21,6 +21,7 @@ from salver.errors import ConfigError
 from salver.log.record import Record, object_maker
 from salver.log.secret import secret_of
 from salver.log.settings import Bucket, ModelSettings, Rule, Settings, Truncate
+from salver.log.signatures import note
 from salver.types.signature import Signature
 
 Change = Callable[[Any], Any]
@@ -77,6 +78,10 @@ class Policies:
             return None
         policy = Policy(settings, signature.names, [output.name for output in signature.outputs], secret_of(self._log))
         return None if policy.changes_nothing else policy
+
+    def note(self, model: str, version: int, signature: Signature) -> None:
+        """Leave a version's signature in the log, for those who read it."""
+        note(self._log, model, version, signature)
 
 
 class _Changer:

@@ -19,6 +19,7 @@ from salver.engine.lane import Lane
 from salver.errors import NotFound, SalverError
 from salver.log.writer import Writer
 from salver.server import v2
+from salver.server.accuracy import AccuracyFace
 from salver.server.asking import ClientGone, ask, server_timing
 from salver.server.body import LARGE_BYTES, read_body
 from salver.server.docs_page import DocsPage
@@ -47,6 +48,7 @@ def make_app(engine: Engine, routes: HotRoutes, log: Writer | None) -> Starlette
             Route("/openapi.json", face.openapi),
             Route("/docs", DocsPage(engine).show),
             *LabelFace(engine, log).routes(),
+            *AccuracyFace(engine, log).routes(),
             *v2.V2Face(engine).routes(),
         ],
         exception_handlers={

@@ -28,6 +28,7 @@ STATUS = {
     "out_of_range": 422,
     "no_probabilities": 422,
     "invalid_label": 422,
+    "invalid_question": 422,
     # there is no such thing
     "not_found": 404,
     "unknown_model": 404,
