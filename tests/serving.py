@@ -36,6 +36,7 @@ def serving(
     environment: Mapping[str, str] | None = None,
     wait: bool = True,
     ready_s: float = 120.0,
+    salver: str | Path = SALVER,
 ) -> Iterator[Served]:
     """`salver serve MODELS --store STORE ARGUMENTS`, ready to answer (with `wait=False`, merely started).
 
@@ -46,7 +47,7 @@ def serving(
             store = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="salver-store-")))
         port = free_port()
         output = store / f"serve-{port}.txt"
-        command = [SALVER, "serve", *map(str, models), "--port", str(port), "--store", str(store)]
+        command = [salver, "serve", *map(str, models), "--port", str(port), "--store", str(store)]
         store.mkdir(parents=True, exist_ok=True)
         with output.open("wb") as file:
             process = subprocess.Popen(
