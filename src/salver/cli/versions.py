@@ -21,6 +21,7 @@ def add(commands: Commands) -> None:
     delete.add_argument("model", metavar="NAME@VERSION", help="iris@3")
     verify = commands.add_parser("verify", help="check what is stored", description="Hold versions against their digests.")
     verify.add_argument("model", nargs="?", metavar="REF", help="a model or one version of it (default: all models)")
+    verify.add_argument("--public-key", type=Path, metavar="FILE", help="hold them against their signatures too")
     verify.add_argument("--clean", action="store_true", help="remove what publishing left behind that was never finished")
     verify.add_argument("--older-than", type=float, default=24.0, metavar="HOURS", help="... by then (default %(default)g)")
     export = commands.add_parser("export", help="write a version elsewhere", description="Write a version for other programs.")
@@ -64,7 +65,7 @@ def _delete(given: argparse.Namespace) -> int:
 
 def _verify(given: argparse.Namespace) -> int:
     registry = registry_of(given)
-    checked = registry.verify(given.model)
+    checked = registry.verify(given.model, given.public_key)
     names = sorted({check.name for check in checked}) if given.model else registry.store.children("models")
     old = timedelta(hours=given.older_than)
     left = {name: numbers for name in names if (numbers := (registry.sweep if given.clean else registry.unfinished)(name, old))}
