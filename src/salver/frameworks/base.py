@@ -38,7 +38,7 @@ class Exports(Trained, Protocol):
 
     def to_onnx(self) -> bytes | None:
         """A graph with the signature's outputs (labels as indices into their classes) from one input a column, under its name, or
-        from one (rows, columns) matrix called `X`. None when there is none to be had; raises LoweringError to say why not.
+        from one (rows, columns) matrix called `X`. None when there is none; raises LoweringError to say why not.
         """
         ...
 
