@@ -27,7 +27,7 @@ from tests.serving import SALVER, Served, serving
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").rglob("*.md"))]
 RUN = {"sh", "console", "python"}
-SHOWN = {"text", "json", "yaml"}
+SHOWN = {"text", "json", "toml", "yaml"}
 ADDRESS = "localhost:8080"
 """Where the documentation has its server; here it is elsewhere."""
 

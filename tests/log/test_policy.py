@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from pathlib import Path
 from typing import Any
 
@@ -161,3 +162,11 @@ def test_a_hashed_key_is_erased_by_the_key_itself(tmp_path: Path) -> None:
 def test_the_secret_is_made_once_and_nobody_else_may_read_it(tmp_path: Path) -> None:
     assert secret_of(tmp_path / "log") == secret_of(tmp_path / "log")
     assert (tmp_path / "log" / "secret.key").stat().st_mode & 0o777 == 0o600
+
+
+def test_the_settings_in_the_documentation_are_read(tmp_path: Path) -> None:
+    page = (Path(__file__).resolve().parents[2] / "docs" / "log.md").read_text()
+    (tmp_path / "log.toml").write_text("\n".join(re.findall(r"```toml\n(.*?)```", page, re.DOTALL)))
+    settings = read_settings(tmp_path)
+    assert settings.keep_bytes == "20 GB"
+    assert settings.of("iris").rules("columns")["income"] == Bucket(10000)

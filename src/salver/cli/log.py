@@ -72,7 +72,10 @@ def _tail(given: argparse.Namespace) -> int:
     from salver.log.tail import follow, last
 
     folder = log_folder(given)
-    for record in last(folder, given.count):
+    records = last(folder, given.count)
+    if len(records) < given.count and not given.follow:
+        records = _cold(given)  # the others are Parquet already
+    for record in records:
         _show(record, given)
     if given.follow:
         try:
@@ -81,6 +84,17 @@ def _tail(given: argparse.Namespace) -> int:
         except KeyboardInterrupt:
             pass
     return 0
+
+
+def _cold(given: argparse.Namespace) -> list[Record]:
+    from salver.log.record import Record
+
+    names = ", ".join(Record.__struct_fields__)
+    found = _log(given).sql(f"select {names} from predictions order by ts desc limit ?", [given.count]).dicts()
+    for row in found:
+        row["id"] = str(row["id"])
+        row |= {name: msgspec.json.decode(row[name]) for name in ("inputs", "outputs", "flags") if row[name] is not None}
+    return [Record(**row) for row in reversed(found)]
 
 
 def _show(record: Record, given: argparse.Namespace) -> None:
