@@ -6,7 +6,14 @@ The names below are imported when they are first used, so that `import salver` i
 from __future__ import annotations
 
 from importlib import import_module
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from salver.embedded.model import load as load
+    from salver.lower.save import save as save
+    from salver.registry.registry import Registry as Registry
+    from salver.types.signature import Column as Column
+    from salver.types.signature import Output as Output
 
 _NAMES = {
     "Column": "salver.types.signature:Column",

@@ -12,6 +12,7 @@ import pytest
 
 import salver
 from salver.config import TRUSTED_VARIABLE
+from salver.errors import InputError
 from salver.lower.save import Saved
 from tests.matrix.faces import FACES
 from tests.matrix.models import CASES, Case, asked
@@ -47,14 +48,18 @@ def stored(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
 
 
 def agrees(stored: Stored, got: tuple[list[Any], Any]) -> None:
+    assert_same(stored.saved, got, stored.wanted, stored.shares)
+
+
+def assert_same(saved: Saved, got: tuple[list[Any], Any], wanted: list[Any], wanted_shares: Any) -> None:
     predictions, shares = got
     tolerance = 1e-5
-    if stored.saved.manifest.signature.prediction.classes is not None:
-        assert predictions == stored.wanted
+    if saved.manifest.signature.prediction.classes is not None:
+        assert predictions == wanted
     else:
-        np.testing.assert_allclose(predictions, stored.wanted, rtol=tolerance, atol=tolerance)
-    if stored.shares is not None and shares is not None:
-        np.testing.assert_allclose(shares, stored.shares, rtol=tolerance, atol=tolerance)
+        np.testing.assert_allclose(predictions, wanted, rtol=tolerance, atol=tolerance)
+    if wanted_shares is not None and shares is not None:
+        np.testing.assert_allclose(shares, wanted_shares, rtol=tolerance, atol=tolerance)
 
 
 @pytest.mark.parametrize("face", FACES)
@@ -63,6 +68,30 @@ def test_answers_are_those_of_the_training_script(stored: Stored, source: str, f
     if stored.case.array and source == "pandas_turned":
         pytest.skip("a model without names takes columns by their place")
     agrees(stored, stored.faces[face](SOURCES[source](stored.case.rows)))
+
+
+STRANGE = {"plan": "gold", "region": "far away", "tier": 99}
+
+
+@pytest.mark.parametrize("column", STRANGE)
+def test_a_category_that_training_did_not_see(stored: Stored, column: str) -> None:
+    """It is answered as the model itself does, or refused where the model refuses it."""
+    case, ask = stored.case, stored.faces["rows"]
+    if case.array:
+        pytest.skip("it has numbers only")
+    rows = case.rows.astype({column: object}).head(20)
+    rows.loc[rows.index[::2], column] = STRANGE[column]
+    declared = next(c for c in stored.saved.manifest.signature.columns if c.name == column)
+    if not declared.unseen and declared.dtype == "category":
+        with pytest.raises(InputError) as refused:
+            ask(rows)
+        assert refused.value.code == "unseen_category"
+        return
+    kind = case.rows[column].dtype
+    # In a DataFrame of the training's own categories there is no other: it becomes a missing one.
+    known = rows.assign(**{column: rows[column].where(rows[column] != STRANGE[column])}) if kind == "category" else rows
+    wanted, shares = asked(Case(case.model, known.astype({column: kind})))
+    assert_same(stored.saved, ask(rows), wanted, shares)
 
 
 @pytest.mark.parametrize("written", [csv, parquet])
