@@ -63,6 +63,13 @@ def test_a_folder_beside_a_model_of_the_registry(store: Path, tmp_path: Path) ->
         assert asked(served.url, "/models/iris/predict")["version"] == 2
 
 
+def test_a_folder_is_served_under_the_models_own_name_or_the_one_given(store: Path) -> None:
+    versions = store / "models" / "iris" / "versions"
+    with serving([versions / "2", f"other={versions / '3'}"]) as served:
+        assert asked(served.url, "/models/iris/predict")["model"] == "iris"
+        assert asked(served.url, "/models/other/predict")["model"] == "other"
+
+
 @pytest.mark.parametrize(
     ("argument", "said"),
     [

@@ -49,9 +49,14 @@ class Artifact:
 
 def open_artifact(folder: Path) -> Artifact:
     """Open the artifact in `folder`. Raises ArtifactError, which says what is wrong with it."""
-    manifest = decode_manifest(_read(folder / FILENAME), folder)
+    manifest = read_manifest(folder)
     _audit(folder, manifest)
     return Artifact(folder, manifest, _decode(_read(folder / GOLDEN), folder / GOLDEN, Golden))
+
+
+def read_manifest(folder: Path) -> Manifest:
+    """What the artifact in `folder` says of itself; its files are not looked at. Raises ArtifactError."""
+    return decode_manifest(_read(folder / FILENAME), folder)
 
 
 def decode_manifest(data: bytes, where: Path | str) -> Manifest:

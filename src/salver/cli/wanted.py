@@ -10,7 +10,9 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, NamedTuple
 
-from salver.artifact.artifact import Artifact, open_artifact
+import msgspec
+
+from salver.artifact.artifact import Artifact, open_artifact, read_manifest
 from salver.artifact.cache import cached_folder
 from salver.artifact.manifest import FILENAME
 from salver.artifact.trust import Policy
@@ -55,7 +57,9 @@ def wanted_models(arguments: list[str], registry: Registry) -> list[Wanted]:
 def _wanted(argument: str, registry: Registry) -> Wanted:
     given, named, text = argument.rpartition("=")
     path = Path(text).expanduser()
-    if (path / FILENAME).is_file() or sources.is_source(path) or sources.is_address(text):
+    if (path / FILENAME).is_file():  # a version's folder is called by its number: the model itself knows its name
+        return Wanted(Reference.parse(given or read_manifest(path).name).name, 1, path)
+    if sources.is_source(path) or sources.is_address(text):
         name = Reference.parse(given).name if named else model_name(sources.stem(path))
         return Wanted(name, 1, path)
     try:
@@ -83,7 +87,9 @@ async def _found(wanted: Wanted, registry: Registry, store: Path) -> Artifact:
     if file is None:
         return await asyncio.to_thread(lambda: open_artifact(registry.fetch(name, version)))
     if (file / FILENAME).is_file():
-        return open_artifact(file)
+        artifact = await asyncio.to_thread(open_artifact, file)
+        artifact.manifest = msgspec.structs.replace(artifact.manifest, name=name)
+        return artifact
     if not sources.is_address(str(file)):
         return await _made(name, file, store)
     with TemporaryDirectory(prefix="salver-") as scratch:  # where it leads may change, so it is asked at each start
