@@ -111,7 +111,7 @@ def lightgbm_classifier() -> Case:
     from lightgbm import LGBMClassifier
 
     X, y = training()
-    return Case(LGBMClassifier(n_estimators=10, verbose=-1).fit(as_categories(X), y), as_categories(rows()))
+    return Case(LGBMClassifier(n_estimators=10, verbose=-1, n_jobs=1).fit(as_categories(X), y), as_categories(rows()))
 
 
 def lightgbm_booster() -> Case:
@@ -119,7 +119,7 @@ def lightgbm_booster() -> Case:
 
     X, y = training()
     data = lightgbm.Dataset(as_categories(X), y == "yes")
-    return Case(lightgbm.train({"objective": "binary", "verbose": -1}, data, 10), as_categories(rows()))
+    return Case(lightgbm.train({"objective": "binary", "verbose": -1, "num_threads": 1}, data, 10), as_categories(rows()))
 
 
 def lightgbm_in_a_pipeline() -> Case:
@@ -130,7 +130,7 @@ def lightgbm_in_a_pipeline() -> Case:
 
     X, y = training()
     columns = ColumnTransformer([("age", SimpleImputer(), ["age"])], remainder="passthrough", verbose_feature_names_out=False)
-    model = make_pipeline(columns.set_output(transform="pandas"), LGBMClassifier(n_estimators=10, verbose=-1))
+    model = make_pipeline(columns.set_output(transform="pandas"), LGBMClassifier(n_estimators=10, verbose=-1, n_jobs=1))
     return Case(model.fit(as_categories(X), y), as_categories(rows()))
 
 
@@ -139,7 +139,8 @@ def xgboost_classifier() -> Case:
 
     X, y = training()
     return Case(
-        XGBClassifier(n_estimators=10, enable_categorical=True).fit(as_categories(X), y == "yes"), as_categories(rows())
+        XGBClassifier(n_estimators=10, enable_categorical=True, n_jobs=1).fit(as_categories(X), y == "yes"),
+        as_categories(rows()),
     )
 
 
@@ -157,7 +158,7 @@ def xgboost_in_a_pipeline() -> Case:
     from xgboost import XGBRegressor
 
     X, y = training()
-    model = make_pipeline(FunctionTransformer(), XGBRegressor(n_estimators=10, enable_categorical=True))
+    model = make_pipeline(FunctionTransformer(), XGBRegressor(n_estimators=10, enable_categorical=True, n_jobs=1))
     return Case(model.fit(as_categories(X), y == "yes"), as_categories(rows()))
 
 
@@ -218,13 +219,13 @@ def sklearn_trees() -> Any:
 def lightgbm_numbers() -> Any:
     from lightgbm import LGBMRegressor
 
-    return LGBMRegressor(n_estimators=10, verbose=-1)
+    return LGBMRegressor(n_estimators=10, verbose=-1, n_jobs=1)
 
 
 def xgboost_numbers() -> Any:
     from xgboost import XGBClassifier
 
-    return XGBClassifier(n_estimators=10)
+    return XGBClassifier(n_estimators=10, n_jobs=1)
 
 
 def catboost_numbers() -> Any:
