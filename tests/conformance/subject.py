@@ -16,8 +16,8 @@ import numpy as np
 import pandas as pd
 
 from salver.artifact.artifact import open_artifact
-from salver.artifact.trust import Policy
 from salver.artifact.manifest import Lowering
+from salver.artifact.trust import Policy
 from salver.engine.lane import Lane
 from salver.engine.model import Model
 from salver.errors import SalverError

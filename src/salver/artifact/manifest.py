@@ -46,7 +46,7 @@ class Attempt(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defa
     `largest_difference` is the largest of |a - b| / max(1, |a|) over all numbers. Times are µs for one row, the median of many.
     """
 
-    by: str  # "linear", "graph", "skl2onnx"
+    by: str  # "linear", "graph", "skl2onnx", "exported"
     proven: bool
     reason: str = ""  # why not, when not proven
     rows: int = 0

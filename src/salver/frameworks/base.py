@@ -37,8 +37,8 @@ class Exports(Trained, Protocol):
     """A trained model that writes its own ONNX graph."""
 
     def to_onnx(self) -> bytes | None:
-        """A graph with the signature's outputs (labels as indices into their classes) from one input a column, under its name, or
-        from one (rows, columns) matrix called `X`. None when there is none; raises LoweringError to say why not.
+        """A graph with the signature's outputs (labels as indices into their classes) from one input a column, under its name,
+        or from one (rows, columns) matrix called `X`. None when there is none; raises LoweringError to say why not.
         """
         ...
 
