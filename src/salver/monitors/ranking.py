@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+import os
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from salver.monitors.estimate import Z, Estimate, Floats, effective, mean, normal
+from salver.monitors.estimate import Estimate, Floats, Z, effective, mean, normal
 
 CALIBRATION_BINS = 15
 
@@ -20,56 +22,74 @@ def of_probabilities(labels: NDArray[Any], probabilities: Floats, weights: Float
     and the Brier score is that of its probability; with more, areas are the means over one class against all others, and the
     Brier score is the sum over the classes. Areas are left out where a class has no labels.
     """
-    rows, classes = np.arange(len(labels)), probabilities.shape[1]
+    classes = probabilities.shape[1]
     tiny = float(np.finfo(np.float64).eps)
-    own = probabilities[rows, labels]
-    hit = np.zeros_like(probabilities)
-    hit[rows, labels] = 1.0
-    distance = np.sum((probabilities - hit) ** 2, axis=1) / (2 if classes == 2 else 1)
+    own = probabilities[np.arange(len(labels)), labels]
+    distance = (np.einsum("ij,ij->i", probabilities, probabilities) - 2 * own + 1) / (2 if classes == 2 else 1)
     made = {
         "log_loss": mean(-np.log(np.clip(own, tiny, 1 - tiny)), weights, low=0.0),
         "brier": mean(distance, weights, low=0.0),
         "calibration_error": _calibration_error(labels, probabilities, weights),
     }
-    positives = [1] if classes == 2 else list(range(classes))
-    if len(np.unique(labels)) == classes:
-        ranked = [_areas(labels == k, probabilities[:, k], weights) for k in positives]
-        influence = np.sum([of[1] for of in ranked], axis=0) / len(ranked)
-        made["roc_auc"] = normal(
-            float(np.mean([of[0] for of in ranked])), float(np.dot(influence, influence)), low=0.0, high=1.0
-        )
-        area = float(np.mean([of[2] for of in ranked]))
-        made["pr_auc"] = normal(area, sum(of[3] for of in ranked) / len(ranked) ** 2, low=0.0, high=1.0)
+    if np.all(np.bincount(labels, minlength=classes) > 0):
+        with ThreadPoolExecutor(os.cpu_count()) as pool:  # numpy sorts without holding the interpreter
+            positives = [1] if classes == 2 else range(classes)
+            ranked = list(pool.map(lambda k: _areas(labels == k, probabilities[:, k], weights), positives))
+        influence = np.sum([of.influence for of in ranked], axis=0) / len(ranked)
+        roc, pr = float(np.mean([of.roc for of in ranked])), float(np.mean([of.pr for of in ranked]))
+        made["roc_auc"] = normal(roc, float(np.dot(influence, influence)), low=0.0, high=1.0)
+        made["pr_auc"] = normal(pr, sum(of.pr_variance for of in ranked) / len(ranked) ** 2, low=0.0, high=1.0)
     return made
 
 
-def _areas(positive: NDArray[np.bool_], scores: Floats, weights: Floats) -> tuple[float, Floats, float, float]:
-    """The area under the ROC curve and each row's influence on it (DeLong), the average precision and its variance."""
+class _Areas(NamedTuple):
+    """Under the ROC curve, with each row's influence on it (DeLong), and under the precision-recall curve."""
+
+    roc: float
+    influence: Floats
+    pr: float
+    pr_variance: float
+
+
+def _areas(positive: NDArray[np.bool_], scores: Floats, weights: Floats) -> _Areas:
     order = np.argsort(-scores)
-    ordered = scores[order]
-    last = np.append(np.flatnonzero(np.diff(ordered)), len(ordered) - 1)  # of each run of equal scores
-    runs = np.repeat(np.arange(len(last)), np.diff(last, prepend=-1))
-    plus = np.where(positive, weights, 0.0)[order]
-    hits, misses = np.cumsum(plus)[last], np.cumsum(weights[order] - plus)[last]
-    total_hits, total_misses = hits[-1], misses[-1]
-    before_hits, before_misses = np.append(0.0, hits[:-1]), np.append(0.0, misses[:-1])
-    # Of each run: the share of the other kind that it beats, ties counting half.
-    beaten = 1 - (misses + before_misses) / (2 * total_misses)
-    lost = (hits + before_hits) / (2 * total_hits)
-    area = float(np.dot(hits - before_hits, beaten) / total_hits)
+    ordered, positive, weights = scores[order], positive[order], weights[order]
+    plus = weights * positive
+    hits = np.cumsum(plus)
+    misses = np.cumsum(weights)
+    misses -= hits
+    ends = np.append(ordered[1:] != ordered[:-1], True)  # of each run of equal scores
+    tied = not ends.all()
+    if tied:
+        hits, misses = hits[ends], misses[ends]
+    gained, lost = np.diff(hits, prepend=0.0), np.diff(misses, prepend=0.0)
+    all_hits, all_misses = float(hits[-1]), float(misses[-1])
+    pr = float(np.dot(gained, hits / (hits + misses))) / all_hits
+    # Of each run: the share of the other kind that it beats, or is beaten by; ties count half.
+    misses -= 0.5 * lost
+    hits -= 0.5 * gained
+    roc = 1 - float(np.dot(gained, misses)) / (all_hits * all_misses)
+    of_plus, of_minus = misses, hits
+    of_plus *= -1 / (all_hits * all_misses)
+    of_plus += (1 - roc) / all_hits
+    of_minus *= 1 / (all_hits * all_misses)
+    of_minus -= roc / all_misses
+    if tied:
+        runs = np.cumsum(ends) - ends
+        of_plus, of_minus = of_plus[runs], of_minus[runs]
+    np.copyto(of_minus, of_plus, where=positive)
+    of_minus *= weights
     influence = np.empty_like(scores)
-    of_plus, of_minus = (beaten - area) / total_hits, (lost - area) / total_misses
-    influence[order] = weights[order] * np.where(positive[order], of_plus[runs], of_minus[runs])
-    precision = hits / (hits + misses)
-    average = float(np.dot(hits - before_hits, precision) / total_hits)
-    rows = effective(weights[positive])
-    return area, influence, average, average * (1 - average) / rows
+    influence[order] = of_minus
+    return _Areas(roc, influence, pr, pr * (1 - pr) / effective(plus))
 
 
 def _calibration_error(labels: NDArray[Any], probabilities: Floats, weights: Floats) -> Estimate:
     """The mean distance, over bins of the highest probability, between it and the share of rows where it was right."""
-    highest = probabilities.argmax(axis=1)
-    sure = probabilities[np.arange(len(labels)), highest]
+    sure, highest = probabilities[:, 0], np.zeros(len(labels), np.int64)
+    for k in range(1, probabilities.shape[1]):  # column by column, as they lie in memory
+        highest[probabilities[:, k] > sure] = k
+        sure = np.maximum(sure, probabilities[:, k])
     bins = np.minimum((sure * CALIBRATION_BINS).astype(np.int64), CALIBRATION_BINS - 1)
     off = sure - (highest == labels)
     by_bin = np.bincount(bins, weights * off, minlength=CALIBRATION_BINS)
