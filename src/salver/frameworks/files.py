@@ -19,6 +19,7 @@ _DESCRIBED = {"MLmodel": "mlflow", "pack.own": "own"}
 """Files that describe what lies beside them, and who reads them."""
 
 SUFFIXES = (*_PICKLES, ".skops", ".json", ".ubj", ".txt", ".lgb", ".cbm", ".pt2")
+_UNPACKED_BYTES, _UNPACKED_TIMES = 2**30, 100  # a zip may grow to so much, or to so many times its size
 _LIBRARIES = {"sklearn": "scikit-learn", "xgboost": "xgboost", "lightgbm": "lightgbm", "catboost": "catboost"}
 
 
@@ -97,10 +98,26 @@ def skops_types(path: Path) -> tuple[str, ...]:
     """The types in a .skops file that skops does not know to be harmless. Nothing of them is made or imported."""
     from skops import io
 
+    _require_sizes(path)
     try:
         return tuple(sorted(io.get_untrusted_types(file=path)))
     except Exception as error:  # a zip that is none, a schema that is none
         raise ModelFileError(f"{path.name} is no whole .skops file: {type(error).__name__}; save the model again") from error
+
+
+def _require_sizes(path: Path) -> None:
+    """Return when a zip does not grow out of all proportion when it is read. Raises ModelFileError."""
+    from zipfile import BadZipFile, ZipFile
+
+    try:
+        with ZipFile(path) as packed:
+            size_bytes = sum(member.file_size for member in packed.infolist())
+    except (BadZipFile, NotImplementedError, ValueError) as error:
+        raise ModelFileError(f"{path.name} is no whole .skops file: {type(error).__name__}; save the model again") from error
+    if size_bytes > max(_UNPACKED_BYTES, _UNPACKED_TIMES * path.stat().st_size):
+        raise ModelFileError(
+            f"{path.name} would take {size_bytes} bytes when it is read, out of all proportion; it is not read"
+        )
 
 
 def _read_skops(path: Path, trusts: tuple[str, ...]) -> Any:
