@@ -203,3 +203,20 @@ def test_predictions_without_labels_are_counted(tmp_path: Path) -> None:
     write(tmp_path, some(5))
     (group,) = accuracy(tmp_path, "m").groups
     assert (group.predictions, group.labelled, group.metrics, group.delay_s) == (5, 0, {}, None)
+
+
+def test_as_metrics(tmp_path: Path) -> None:
+    from salver.monitors.measured import measure, read_measured
+
+    store = tmp_path / "store"
+    with serving([iris_file(tmp_path)], store=store) as server:
+        url = f"{server.url}/models/iris_model"
+        made = httpx.post(f"{url}/predict", json={"features": [5.1, 3.5, 1.4, 0.2]}, timeout=30).json()
+        httpx.post(f"{url}/labels", json={"id": made["id"], "label": made["prediction"]}, timeout=60)
+        httpx.post(f"{url}/labels", json={"key": "no prediction", "label": 1}, timeout=60)
+        assert measure(store / "log") == ["iris_model"]
+        assert measure(store / "log") == []  # just done
+        text = httpx.get(f"{server.url}/metrics").text
+    assert 'salver_accuracy{metric="accuracy",model="iris_model",version="1"} 1.0' in text
+    assert 'salver_label_coverage{model="iris_model",version="1"} 1.0' in text
+    assert [found.model for found in read_measured(store / "log")] == ["iris_model"]

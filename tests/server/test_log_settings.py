@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import resource
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -11,7 +14,10 @@ import httpx
 
 from salver.log.compact import compact
 from salver.log.reader import read_records
+from salver.log.view import Log
+from salver.server.housekeeping import look_after
 from tests.echo import echo_folder
+from tests.log.rows import some, write
 from tests.models import churn_file, iris_file
 from tests.serving import Served, serving
 
@@ -97,3 +103,26 @@ def test_always_synced_answers_are_the_same(tmp_path: Path) -> None:
         answer = httpx.post(f"{server.url}/predict", json={"features": [5.1, 3.5, 1.4, 0.2]}, timeout=30)
     assert [record.id for record in read_records(store)] == [answer.json()["id"]]
     assert json.loads((store / "log" / "signatures" / "iris_model@1.json").read_text())["task"] == "classification"
+
+
+def test_what_is_complete_becomes_parquet_beside_serving(tmp_path: Path) -> None:
+    write(tmp_path, some(10))
+
+    async def wait() -> None:
+        task = asyncio.create_task(look_after(tmp_path, look_s=0.05))
+        try:
+            async with asyncio.timeout(60):
+                while not list(tmp_path.rglob("model=m/**/*.parquet")):
+                    await asyncio.sleep(0.05)
+        finally:
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+
+    asyncio.run(wait())
+    assert len(Log(tmp_path).sql("select id from predictions").rows()) == 10
+
+
+def test_the_server_imports_no_duckdb() -> None:
+    modules = "salver.cli.serve, salver.server.app, salver.server.labels, salver.monitors.measured, salver.embedded.model"
+    code = f"import sys, {modules}; print(sorted({{'duckdb', 'pyarrow', 'pandas'}} & set(sys.modules)))"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip() == "[]"

@@ -1,4 +1,7 @@
-"""Looking after the log beside serving, in processes of their own: what is sealed becomes cold, what is too old goes."""
+"""Looking after the log beside serving, in processes of their own: what is sealed becomes cold, what is too old goes.
+
+The accuracy that `/metrics` shows is measured here too.
+"""
 
 from __future__ import annotations
 
@@ -9,33 +12,45 @@ from asyncio.subprocess import DEVNULL, PIPE
 from importlib.util import find_spec
 from pathlib import Path
 
-from salver.log.table import KINDS, Table
+from salver.log.table import KINDS, LABELS, Table
 
 logger = logging.getLogger("salver")
 
 LOOK_S = 60.0
 RETAIN_S = 3600.0
+MEASURE_S = 600.0
 
 
-async def look_after(log: Path, look_s: float = LOOK_S) -> None:
-    """Every `look_s`, compact what is sealed; every hour, remove what is too old or too much even when nothing is."""
+async def look_after(log: Path, look_s: float = LOOK_S, measure_s: float = MEASURE_S) -> None:
+    """Every `look_s`, compact what is sealed; every hour, remove what is too old or too much even when nothing is.
+
+    Every `measure_s`, measure the accuracy of models that have labels.
+    """
     clock = asyncio.get_running_loop().time
-    looked_s = clock()
+    looked_s = measured_s = clock()
     while True:
         await asyncio.sleep(look_s)
         if clock() - looked_s >= RETAIN_S or await asyncio.to_thread(_has_sealed, log):
             looked_s = clock()
-            await _compact(log)
+            await _run("salver.log.compact", log)
+        if clock() - measured_s >= measure_s and (log / LABELS).is_dir():
+            measured_s = clock()
+            await _run("salver.monitors.measured", log)
 
 
 def _has_sealed(log: Path) -> bool:
     return find_spec("duckdb") is not None and any(Table(log, kind).sealed() for kind in KINDS)
 
 
-async def _compact(log: Path) -> None:
+async def _run(module: str, log: Path) -> None:
     process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "salver.log.compact", str(log), stdin=DEVNULL, stdout=DEVNULL, stderr=PIPE
+        sys.executable, "-m", module, str(log), stdin=DEVNULL, stdout=DEVNULL, stderr=PIPE
     )
-    _, said = await process.communicate()
+    try:
+        _, said = await process.communicate()
+    finally:
+        if process.returncode is None:  # told to stop meanwhile; whenever it is killed, the log stays whole
+            process.kill()
+            await process.wait()
     if process.returncode:
-        logger.warning("the log in %s was not compacted: %s", log, said.decode(errors="replace").strip()[-500:])
+        logger.warning("%s failed on the log in %s: %s", module, log, said.decode(errors="replace").strip()[-500:])

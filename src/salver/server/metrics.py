@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from prometheus_client import CollectorRegistry
     from prometheus_client.core import Metric as Family
 
+    from salver.monitors.accuracy import Accuracy
+
 Samples = Iterable[tuple[tuple[str, ...], float | Histogram]]
 """Values by the labels they carry."""
 
@@ -57,6 +59,25 @@ def _ready(engine: Engine, log: Writer | None) -> Samples:
 def _info(engine: Engine, log: Writer | None) -> Samples:
     manifests = [(lane, lane.model.manifest) for lane in _lanes(engine)]
     return [((*_labels(lane), made.framework.name, made.runtime.kind), 1.0) for lane, made in manifests]
+
+
+def _accuracy(engine: Engine, log: Writer | None) -> Samples:
+    return [
+        ((found.model, str(group.of["version"]), name), metric.value)
+        for found in _measured(log)
+        for group in found.groups
+        for name, metric in group.metrics.items()
+    ]
+
+
+def _coverage(engine: Engine, log: Writer | None) -> Samples:
+    return [((of.model, str(group.of["version"])), group.coverage) for of in _measured(log) for group in of.groups]
+
+
+def _measured(log: Writer | None) -> list[Accuracy]:
+    from salver.monitors.measured import read_measured
+
+    return [] if log is None else read_measured(log.folder)
 
 
 def _lanes(engine: Engine) -> list[Lane]:
@@ -134,6 +155,16 @@ METRICS = (
         "1 while the log can be written, 0 since it could not.",
         (),
         _of_log(lambda log: float(log.healthy)),
+    ),
+    Metric(
+        "salver_accuracy",
+        "gauge",
+        "How accurate the last seven days' predictions are by their labels, every ten minutes.",
+        (*MODEL, "metric"),
+        _accuracy,
+    ),
+    Metric(
+        "salver_label_coverage", "gauge", "The share of the last seven days' predictions that have labels.", MODEL, _coverage
     ),
 )
 """Every metric of ours. docs/metrics.md has the same table; a test compares them."""
