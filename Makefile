@@ -23,13 +23,14 @@ demo: $(VENV)/.demo  ## train a model, serve it, ask it, show the log (KEEP=1 le
 
 test: $(VENV)/.dev  ## run the tests
 	$(BIN)/python -m pytest tests/conformance --numprocesses 2 --dist loadgroup
-	$(BIN)/python -m pytest --ignore tests/conformance -m "not soak"
+	$(BIN)/python -m pytest --ignore tests/conformance -m "not soak and not alone" --numprocesses 2 --dist loadfile
+	$(BIN)/python -m pytest --ignore tests/conformance -m "alone and not soak"
 
 check: $(VENV)/.dev  ## style, types, layers, documentation
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/pyright --pythonpath $(BIN)/python
-	$(BIN)/python -m pytest tests/test_architecture.py tests/test_docs.py
+	$(BIN)/python -m pytest tests/test_architecture.py tests/test_docs.py -k "not can_be_done"
 
 bench: .bench/.made  ## measure beside nginx, Flask and FastAPI (needs wrk and nginx; WRITE=1 fills the tables in the docs)
 	.bench/bin/python -m benchmarks.run $(if $(WRITE),--write)

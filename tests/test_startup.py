@@ -8,6 +8,8 @@ import pytest
 
 from benchmarks.startup import TRAINING, imported, iris_models, measure
 
+pytestmark = pytest.mark.alone
+
 RATIO = 1.5
 RESIDENT_MB = 120
 

@@ -190,9 +190,9 @@ assert not loaded & {{"sklearn", "pandas", "scipy", "polars", "pyarrow", "joblib
     assert done.returncode == 0, done.stderr
 
 
-@pytest.mark.parametrize("name", ["iris"])
-def test_a_row_costs_little_more_than_the_runtime(store: Path, name: str) -> None:
-    with salver.load(name, store=store) as model:
+@pytest.mark.alone
+def test_a_row_costs_little_more_than_the_runtime(store: Path) -> None:
+    with salver.load("iris", store=store) as model:
         runtime = model._awake.model._runtime  # what is measured against
         inputs = {"X": np.array([ROW])}
         extra_us = min(_us(lambda: model.predict(ROW)) - _us(lambda: runtime.predict(inputs)) for _ in range(20))

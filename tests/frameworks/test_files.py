@@ -6,9 +6,9 @@ from pathlib import Path
 from zipfile import ZIP_DEFLATED, ZipFile
 
 import pytest
-from skops import io
 from sklearn.datasets import load_iris
 from sklearn.linear_model import LogisticRegression
+from skops import io
 
 from salver.errors import ModelFileError
 from salver.frameworks import files

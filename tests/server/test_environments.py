@@ -20,6 +20,8 @@ from salver.frameworks.requirements import Lock, this_python
 from salver.runtimes.environment import environment
 from tests.serving import Served, serving
 
+pytestmark = pytest.mark.alone
+
 SOURCE = Path(__file__).resolve().parents[2] / "src"
 OLD = {"scikit-learn": "1.5.2", "numpy": "1.26.4"}
 NEW = {"scikit-learn": version("scikit-learn"), "numpy": version("numpy")}
