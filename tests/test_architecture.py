@@ -34,7 +34,7 @@ LAYERS = (
 
 LEVEL = {package: level for level, packages in enumerate(LAYERS) for package in packages}
 
-HEAVY = {"sklearn", "pandas", "torch", "onnx", "skl2onnx", "xgboost", "lightgbm", "catboost", "mlflow", "duckdb", "pyarrow"}
+HEAVY = {"sklearn", "pandas", "torch", "onnx", "skl2onnx", "xgboost", "lightgbm", "catboost", "mlflow"}
 """Training libraries: a server never needs them, so no module of ours may load them by being imported."""
 
 FUNCTION_LINES = 45
