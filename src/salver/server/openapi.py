@@ -110,11 +110,8 @@ def _plain_paths() -> dict[str, Any]:
     return {
         "/models": {"get": _get("models", "The models that are served", _typed({"models": _list(_OBJECT)}))},
         "/models/{ref}": {"get": _get("model", "One model: signature, proof, example", _OBJECT, 400, 404, 503) | model},
-        "/models/{ref}/labels": {"post": _labels()} | model,
-        "/models/{ref}/accuracy": {
-            "get": _get("accuracy", "How accurate the model is by its labels", _OBJECT, 400, 404, 422, 503)
-        }
-        | model,
+        "/models/{ref}/labels": {"post": _labels() | model},
+        "/models/{ref}/accuracy": {"get": _get("accuracy", "How accurate it is", _OBJECT, 400, 404, 422, 503) | model},
         "/health/live": {"get": _get("live", "Whether the process runs", _typed({"live": {"type": "boolean"}}))},
         "/health/ready": {"get": _get("ready", "Whether every model can answer; 503 while not", _typed(ready))},
         "/metrics": {"get": _get("metrics", "Metrics for Prometheus", _TEXT, media_type="text/plain")},
