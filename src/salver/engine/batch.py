@@ -34,4 +34,4 @@ def values_of(output: Output, array: Any) -> list[Any]:
         return values
     if output.is_multilabel:
         return [[classes[k][label] for k, label in enumerate(row)] for row in values]
-    return [classes[label] for label in values]
+    return list(map(classes.__getitem__, values))

@@ -12,6 +12,7 @@ import logging
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from operator import attrgetter
 from typing import Any
 
 from salver.engine.batch import Batch, values_of
@@ -25,6 +26,8 @@ from salver.errors import LogUnavailable, PredictionFailed, SalverError
 from salver.log.policy import Policy
 
 logger = logging.getLogger("salver")
+_arrived_ns = attrgetter("arrived_ns")
+_count = attrgetter("count")
 
 Append = Callable[[bytes], None]
 
@@ -87,7 +90,7 @@ class Lane:
         self.stats.gone += gone
         if not requests:
             self._busy = False
-        elif self.model.is_short(sum([request.count for request in requests])):
+        elif self.model.is_short(sum(map(_count, requests))):
             self._settle(self._run(requests))
         else:
             job = asyncio.get_running_loop().run_in_executor(self._thread, self._run, requests)
@@ -108,7 +111,7 @@ class Lane:
 
     def _batch(self, requests: list[Request]) -> Batch:
         started_ns = time.perf_counter_ns()
-        rows = sum([request.count for request in requests])
+        rows = sum(map(_count, requests))
         arrays = self.model.predict(requests)
         values: dict[str, list[Any]] = {}
         for output in self.model.signature.outputs:
@@ -157,7 +160,7 @@ class Lane:
         stats.batch_rows.observe(start)
         stats.predict_s.observe((batch.ended_ns - batch.started_ns) * 1e-9)
         stats.queue_s.observe((batch.started_ns - batch.requests[0].arrived_ns) * 1e-9)
-        stats.latency_s.observe_all([(now - request.arrived_ns) * 1e-9 for request in batch.requests])
+        stats.latency_s.observe_since(sorted(map(_arrived_ns, batch.requests)), now)
 
     def _fail(self, requests: list[Request], error: SalverError) -> None:
         self.stats.errors[error.code] += len(requests)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from itertools import chain
+from operator import attrgetter
 from typing import Any, cast
 
 import numpy as np
@@ -21,6 +22,7 @@ INLINE_CALL_S = 0.002
 """A call that takes less than this runs on the event loop itself; a hop to a thread and back would cost more."""
 
 _PROBE_ROWS = 32
+_rows = attrgetter("rows")
 
 
 class Model:
@@ -54,7 +56,7 @@ class Model:
 
     def predict(self, requests: list[Request]) -> Columns:
         """The outputs for all rows of `requests`, in order. Raises what the runtime raises."""
-        rows = [request.rows for request in requests]
+        rows = list(map(_rows, requests))
         if all(rows):
             return self.predict_rows(list(chain.from_iterable(cast(list[list[Row]], rows))))
         parts = [self._fed(request) for request in requests if request.count]

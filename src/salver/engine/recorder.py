@@ -6,6 +6,7 @@ import math
 import time
 from collections.abc import Iterable
 from itertools import chain, repeat
+from operator import attrgetter
 from typing import Any
 
 from salver.engine.batch import Batch
@@ -18,6 +19,7 @@ from salver.types.rows import Row
 from salver.types.signature import Signature
 
 _INFINITIES = {math.inf: "Infinity", -math.inf: "-Infinity"}
+_keys_of = attrgetter("keys")
 
 
 class Recorder:
@@ -65,7 +67,7 @@ class Recorder:
 
 def _keys(requests: list[Request]) -> Iterable[str | None]:
     """The business key of each row; without end when there is none."""
-    if not any([request.keys for request in requests]):
+    if not any(map(_keys_of, requests)):
         return repeat(None)
     return [key for request in requests for key in request.keys or [None] * request.count]
 

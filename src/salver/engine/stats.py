@@ -24,16 +24,18 @@ class Histogram:
         self.counts[bisect_left(self.bounds, value)] += 1
         self.sum += value
 
-    def observe_all(self, values: list[float]) -> None:
-        """As `observe` for each of them."""
+    def observe_since(self, starts_ns: list[int], now_ns: int) -> None:
+        """As `observe` for the seconds from each of `starts_ns`, one at least, which ascend, to `now_ns`."""
         bounds, counts = self.bounds, self.counts
-        lowest = bisect_left(bounds, min(values, default=0.0))
-        if lowest == bisect_left(bounds, max(values, default=0.0)):  # what waited together often falls together
-            counts[lowest] += len(values)
-        else:
-            for value in values:
-                counts[bisect_left(bounds, value)] += 1
-        self.sum += sum(values)
+        shortest = bisect_left(bounds, (now_ns - starts_ns[-1]) * 1e-9)
+        counted = 0
+        # What waited together falls into a bucket or two: each is counted by where it begins.
+        for bucket in range(bisect_left(bounds, (now_ns - starts_ns[0]) * 1e-9), shortest, -1):
+            longer = bisect_left(starts_ns, now_ns - bounds[bucket - 1] * 1e9)
+            counts[bucket] += longer - counted
+            counted = longer
+        counts[shortest] += len(starts_ns) - counted
+        self.sum += (now_ns * len(starts_ns) - sum(starts_ns)) * 1e-9
 
     @property
     def count(self) -> int:
