@@ -13,6 +13,7 @@ import pytest
 import salver
 from salver.config import TRUSTED_VARIABLE
 from salver.errors import InputError
+from salver.lower import original
 from salver.lower.save import Saved
 from tests.matrix.faces import FACES
 from tests.matrix.models import CASES, Case, asked
@@ -32,6 +33,7 @@ class Stored:
 @pytest.fixture(scope="module", autouse=True)
 def own_list_of_trust(tmp_path_factory: pytest.TempPathFactory) -> Generator[None]:
     with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(original, "BUDGET_S", 3.0)  # the proofs are looked at elsewhere
         patch.setenv(TRUSTED_VARIABLE, str(tmp_path_factory.mktemp("user") / "trusted.txt"))
         yield
 

@@ -69,7 +69,7 @@ def killed_while_publishing(url: str, folder: Path, after_s: float) -> list[dict
     return steps(complete)
 
 
-@pytest.mark.parametrize("rounds", [6, pytest.param(100, marks=pytest.mark.soak)])
+@pytest.mark.parametrize("rounds", [4, pytest.param(100, marks=pytest.mark.soak)])
 def test_a_publisher_killed_at_any_moment_leaves_no_half_version(url: str, tmp_path: Path, rounds: int) -> None:
     registry, random_s = Registry(url), random.Random(7)
     folder = linear_artifact(tmp_path / "made")
