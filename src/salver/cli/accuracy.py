@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from salver.cli.log import log_folder
-from salver.cli.options import add_json, add_store, registry_of
+from salver.cli.options import add_json, add_log, add_store, registry_of
 from salver.cli.table import print_json, print_table
 from salver.errors import SalverError
 from salver.types.reference import Reference
@@ -40,7 +40,7 @@ def add(commands: Commands) -> None:
     command.add_argument("--since", metavar="WHEN", help="7d, 12h, 30m, or a date in UTC")
     command.add_argument("--until", metavar="WHEN", help="the same; up to then")
     add_store(command)
-    command.add_argument("--log", metavar="FOLDER", help="where the log is (default: log/ in the store)")
+    add_log(command)
     add_json(command)
     command.set_defaults(run=_accuracy)
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from salver.cli.log import log_folder
-from salver.cli.options import add_json, add_store, registry_of
+from salver.cli.options import add_json, add_log, add_store, registry_of
 from salver.cli.table import print_facts, print_json
 from salver.errors import ConfigError, SalverError
 from salver.log.labels import Accept, Given, LabelWriter, acceptor, check
@@ -34,7 +34,7 @@ def add(commands: Commands) -> None:
     label.add_argument("--label", default="label", metavar="COLUMN", help="the column of labels (default: label)")
     label.add_argument("--weight", default="weight", metavar="COLUMN", help="the column of weights (default: weight)")
     add_store(label)
-    label.add_argument("--log", metavar="FOLDER", help="where the log is (default: log/ in the store)")
+    add_log(label)
     add_json(label)
     label.set_defaults(run=_label)
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from salver.cli.options import add_json, add_store
+from salver.cli.options import add_json, add_log, add_store
 from salver.cli.table import print_json, print_table
 from salver.config import store_folder
 from salver.errors import ConfigError
@@ -53,7 +53,7 @@ def add(commands: Commands) -> None:
 
     for verb in (tail, query, export, compact, erase):
         add_store(verb)
-        verb.add_argument("--log", metavar="FOLDER", help="where the log is (default: log/ in the store)")
+        add_log(verb)
         add_json(verb)
 
 

@@ -46,6 +46,11 @@ def policy_of(given: argparse.Namespace) -> Policy:
     return Policy(given.pickle, given.require_signature, key and key.expanduser())
 
 
+def add_log(command: argparse.ArgumentParser) -> None:
+    """`--log FOLDER`: the log that is read."""
+    command.add_argument("--log", metavar="FOLDER", help="where the log is (default: log/ in the store)")
+
+
 def add_json(command: argparse.ArgumentParser) -> None:
     """`--json`: facts for programs."""
     command.add_argument("--json", action="store_true", help="print JSON, for programs")

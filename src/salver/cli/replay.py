@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from salver.cli.log import log_folder
-from salver.cli.options import add_json, add_store, add_trust, policy_of, registry_of
+from salver.cli.options import add_json, add_log, add_store, add_trust, policy_of, registry_of
 from salver.cli.table import print_facts, print_json, print_table
 from salver.errors import ConfigError, InputError
 from salver.types.reference import Reference
@@ -40,7 +40,7 @@ def add(commands: Commands) -> None:
     )
     command.add_argument("--fail-if-changed", type=float, metavar="SHARE", help="exit with 1 when more answers change")
     add_store(command)
-    command.add_argument("--log", metavar="FOLDER", help="where the log is (default: log/ in the store)")
+    add_log(command)
     add_trust(command)
     add_json(command)
     command.set_defaults(run=_replay)

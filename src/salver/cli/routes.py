@@ -8,24 +8,23 @@ from typing import TYPE_CHECKING
 from salver.cli.options import add_json, add_store, add_who, registry_of
 from salver.cli.table import print_json
 from salver.errors import ConfigError
+from salver.registry.route import CHAMPION
 from salver.types.reference import Reference
 
 if TYPE_CHECKING:
     from salver.cli.options import Commands
     from salver.registry.route import Route
 
-_CHAMPION = "champion"
-
 
 def add(commands: Commands) -> None:
     promote = commands.add_parser("promote", help="give a version an alias", description="Let an alias be this version.")
     promote.add_argument("model", metavar="REF", help="iris@3, or iris@challenger")
-    promote.add_argument("--alias", default=_CHAMPION, help="which alias (default %(default)s, which answers for the model)")
+    promote.add_argument("--alias", default=CHAMPION, help="which alias (default %(default)s, which answers for the model)")
     demote = commands.add_parser("demote", help="take an alias away", description="Take an alias away.")
     demote.add_argument("model", metavar="NAME@ALIAS", help="iris@challenger")
     rollback = commands.add_parser("rollback", help="undo a promotion", description="Let an alias be what it was before.")
     rollback.add_argument("model", metavar="NAME", help="the model's name")
-    rollback.add_argument("--alias", default=_CHAMPION, help="which alias (default %(default)s)")
+    rollback.add_argument("--alias", default=CHAMPION, help="which alias (default %(default)s)")
     tag = commands.add_parser("tag", help="put tags on a version", description="Put tags on a version; KEY= takes one away.")
     tag.add_argument("model", metavar="REF", help="iris@3")
     tag.add_argument("tags", nargs="+", metavar="KEY=VALUE")

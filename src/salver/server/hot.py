@@ -297,7 +297,7 @@ class HotProtocol(HttpToolsProtocol):
                 try:
                     rows, form, keys = [codec.plain(body).features], PLAIN, None
                 except MsgspecError:  # it asks for more than that, or it is to be said what is wrong with it
-                    rows, form, keys = codec.question(body)
+                    rows, form, keys = codec.question(body, tried=True)
             request.rows = rows
             request.form = form
             request.keys = keys

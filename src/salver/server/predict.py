@@ -90,10 +90,10 @@ class Codec:
         self._start = b""
         self._heads: dict[Any, bytes] = {}  # a label → a response with `_start` up to the id
 
-    def question(self, body: bytes) -> Question:
-        """Decode and check a body. Raises InputError, which says what is wrong and never repeats what was sent."""
+    def question(self, body: bytes, tried: bool = False) -> Question:
+        """Decode and check a body; `tried`: `plain` refused it. Raises InputError, which never repeats what was sent."""
         try:
-            if self._decode_plain:
+            if self._decode_plain and not tried:
                 try:
                     row = self._decode_plain(body).features
                     return [self._check_plain(row) if self._check_plain else row], PLAIN, None
@@ -107,8 +107,6 @@ class Codec:
     def answer(self, form: Form, batch: Batch, start: int, count: int) -> bytes:
         """The body that answers a question with the outputs of `batch` for `count` rows from `start` on."""
         outputs, ids, only = batch.outputs, batch.ids, self._only
-        if form is PLAIN and self._begin and (begin := self._begin.get(outputs[only][start])) is not None:
-            return b"".join((begin, ids[start].encode(), self._end))
         if form.single:
             prediction = outputs[only][start] if only else self._prediction(outputs, start)
             one = _One(prediction, ids[start], self._model, self._version)
