@@ -22,7 +22,7 @@ demo: $(VENV)/.demo  ## train a model, serve it, ask it, show the log (KEEP=1 le
 	@$(BIN)/python examples/demo.py $(if $(KEEP),--keep)
 
 test: $(VENV)/.dev  ## run the tests
-	$(BIN)/python -m pytest tests/conformance --numprocesses 2 --dist loadgroup
+	$(BIN)/python -m pytest tests/conformance --numprocesses 2 --dist worksteal
 	$(BIN)/python -m pytest --ignore tests/conformance -m "not soak and not alone" --numprocesses 2 --dist loadfile
 	$(BIN)/python -m pytest --ignore tests/conformance -m "alone and not soak"
 

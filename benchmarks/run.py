@@ -19,7 +19,7 @@ from statistics import median
 from benchmarks import tables
 from benchmarks.load import load
 from benchmarks.process import ask, cpu_s, first_answer, free_port, running
-from benchmarks.servers import SERVERS, Case, cases
+from benchmarks.servers import BESIDE, SERVERS, Case, cases
 
 FOLDER = Path(".bench")
 MODELS = ("iris", "forest", "histogram", "xgboost", "pipeline")
@@ -99,7 +99,7 @@ def main() -> int:
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--models", nargs="+", default=list(MODELS), choices=MODELS)
-    parser.add_argument("--servers", nargs="+", default=list(SERVERS), choices=list(SERVERS))
+    parser.add_argument("--servers", nargs="+", default=list(BESIDE), choices=list(SERVERS))
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--seconds", type=int, default=4, help="of load, a turn")
     parser.add_argument("--connections", type=int, default=32)

@@ -54,6 +54,19 @@ def salver(case: Case, port: int, work: Path) -> Server:
     return Server([BIN / "salver", "serve", case.file, "--port", str(port), "--store", work / "store"], {})
 
 
+def unlogged(case: Case, port: int, work: Path) -> Server:
+    """Ours without the log: what logging costs."""
+    return Server([*salver(case, port, work).command, "--no-log"], {})
+
+
+def synced(case: Case, port: int, work: Path) -> Server:
+    """Ours with every batch brought to the disk before it is answered."""
+    settings = work / "store" / "log" / "log.toml"
+    settings.parent.mkdir(parents=True, exist_ok=True)
+    settings.write_text('sync = "always"\n')
+    return salver(case, port, work)
+
+
 def flask(case: Case, port: int, work: Path) -> Server:
     command: list[str | Path] = [BIN / "gunicorn", "--workers", "1", "--bind", f"127.0.0.1:{port}", "flask_app:app"]
     return Server(command, {"MODEL": str(case.file), "PYTHONPATH": str(PEERS)})
@@ -69,4 +82,8 @@ SERVERS: dict[str, tuple[str, Callable[[Case, int, Path], Server]]] = {
     "nginx": ("nginx, constant reply", nginx),
     "fastapi": ("FastAPI + `model.predict`", fastapi),
     "flask": ("Flask + gunicorn + `model.predict`", flask),
+    "unlogged": ("Salver, no log", unlogged),
+    "synced": ('Salver, `sync = "always"`', synced),
 }
+BESIDE = ("salver", "nginx", "fastapi", "flask")
+"""Those that the tables of the README show."""

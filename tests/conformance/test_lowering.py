@@ -14,11 +14,7 @@ from tests.conformance.table import documented
 _DOCUMENTED = documented()
 
 
-# All checks of a case run in one process, which has made it.
-_CASES = [pytest.param(case, id=case.name, marks=pytest.mark.xdist_group(case.name)) for case in all_cases()]
-
-
-@pytest.fixture(scope="module", params=_CASES)
+@pytest.fixture(scope="module", params=all_cases(), ids=lambda case: case.name)
 def subject(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Subject]:
     """One case at a time: made when its first check asks, gone after its last."""
     case: Case = request.param

@@ -28,6 +28,6 @@ class IdSource:
         while count > 0:
             noise = self._bits(62)
             tail = f"-{(noise >> 48) | 0x8000:04x}-{noise & 0xFFFFFFFFFFFF:012x}"
-            made += [head + middle + tail for middle in _HEX[: min(count, _COUNTED)]]
+            made += [f"{head}{middle}{tail}" for middle in _HEX[: min(count, _COUNTED)]]
             count -= _COUNTED
         return made
