@@ -19,11 +19,12 @@ FILES = sorted(SOURCE.rglob("*.py"))
 
 LAYERS = (
     ("errors", "config", "version"),
+    ("settings",),
     ("types",),
     ("tables",),
     ("artifact", "log", "frameworks"),
     ("registry", "runtimes", "monitors"),
-    ("lower",),
+    ("lower", "door"),
     ("engine",),
     ("embedded",),
     ("server", "batch", "stream", "dashboard"),

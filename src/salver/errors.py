@@ -3,9 +3,12 @@
     SalverError                  the root; `code` is stable and documented in docs/errors.md
     ├── InputError               what the caller sent does not fit the model
     │   └── TooLarge             a limit on size was passed
+    ├── Unauthenticated          who asks shows no key that holds
+    ├── Forbidden                the key does not open what is asked for
     ├── NotFound                 no such model, version or route
     ├── Unavailable              cannot answer now, may later (`retry_after_s`)
     │   ├── Overloaded           the queue is full
+    │   ├── RateLimited          this key has asked as often as it may
     │   └── LogUnavailable       the prediction could not be logged, so it is not answered
     ├── PredictionFailed         the model itself raised
     ├── ModelFileError           a file that is not a model we can read
@@ -61,6 +64,22 @@ class TooLarge(InputError):
     code = "too_large"
 
 
+class Unauthenticated(SalverError):
+    """No key, or none that holds. It is never said which."""
+
+    code = "unauthenticated"
+
+
+class Forbidden(SalverError):
+    """A key that holds and does not open this. `who` is its name, for the audit log; the client is not told what is missing."""
+
+    code = "forbidden"
+
+    def __init__(self, message: str, *, code: str | None = None, who: str = "") -> None:
+        super().__init__(message, code=code)
+        self.who = who
+
+
 class NotFound(SalverError):
     """No model, version or route of that name."""
 
@@ -81,6 +100,12 @@ class Overloaded(Unavailable):
     """The model's queue is full; the request was refused at once and nothing was done."""
 
     code = "overloaded"
+
+
+class RateLimited(Unavailable):
+    """The key has asked as often as it may for now; nothing was done."""
+
+    code = "rate_limited"
 
 
 class LogUnavailable(Unavailable):

@@ -16,9 +16,10 @@ from salver.log.policy import Policy, change_for, is_sampled
 from salver.log.record import object_maker
 from salver.log.retention import DAY_S, Part, outdated, retain
 from salver.log.secret import secret_of
-from salver.log.settings import Bucket, ModelSettings, Settings, Truncate, read_settings, size_bytes
+from salver.log.settings import Bucket, ModelSettings, Settings, Truncate, read_settings
 from salver.log.table import PREDICTIONS, Table
 from salver.log.view import Log
+from salver.settings import size_bytes
 from tests.log.rows import IDS, encoder, record, some, write
 
 SECRET = b"s" * 32
@@ -168,5 +169,5 @@ def test_the_settings_in_the_documentation_are_read(tmp_path: Path) -> None:
     page = (Path(__file__).resolve().parents[2] / "docs" / "log.md").read_text()
     (tmp_path / "log.toml").write_text("\n".join(re.findall(r"```toml\n(.*?)```", page, re.DOTALL)))
     settings = read_settings(tmp_path)
-    assert settings.keep_bytes == "20 GB"
+    assert settings.keep_bytes == 20 * 10**9
     assert settings.of("iris").rules("columns")["income"] == Bucket(10000)

@@ -6,12 +6,13 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from salver.config import STORE_VARIABLE
+from salver.config import STORE_VARIABLE, store_folder
 from salver.errors import ConfigError
 
 if TYPE_CHECKING:
     from salver.artifact.trust import Policy
     from salver.registry.registry import Registry
+    from salver.server.settings import Settings
 
     Commands = argparse._SubParsersAction[argparse.ArgumentParser]  # pyright: ignore[reportPrivateUsage]
 
@@ -44,6 +45,32 @@ def policy_of(given: argparse.Namespace) -> Policy:
     if key is not None and not key.expanduser().is_file():
         raise ConfigError(f"no key at {key}")
     return Policy(given.pickle, given.require_signature, key and key.expanduser())
+
+
+def add_door(command: argparse.ArgumentParser) -> None:
+    """Who is let in and how; `server_settings` is its twin."""
+    command.add_argument("--tls-cert", metavar="FILE", help="speak HTTPS, with this certificate and its chain, in PEM")
+    command.add_argument("--tls-key", metavar="FILE", help="the certificate's private key, in PEM")
+    command.add_argument("--tls-client-ca", metavar="FILE", help="take only clients with a certificate of these authorities")
+    command.add_argument("--insecure-no-keys", action="store_true", help="let everybody in who reaches the address")
+    command.add_argument(
+        "--set",
+        dest="changes",
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        help="a setting of server.toml: limits.body_bytes=1MB (docs/settings.md lists them)",
+    )
+
+
+def server_settings(given: argparse.Namespace) -> Settings:
+    """The settings of a server: the options, else `server.toml` in the store, else the defaults. Raises ConfigError."""
+    from salver.server.settings import read_settings
+
+    options = {"tls.cert": given.tls_cert, "tls.key": given.tls_key, "tls.client_ca": given.tls_client_ca}
+    changes = [f"{name}={value}" for name, value in options.items() if value]
+    changes += ["access.keys=never"] if given.insecure_no_keys else []
+    return read_settings(store_folder(given.store), [*given.changes, *changes])
 
 
 def add_log(command: argparse.ArgumentParser) -> None:

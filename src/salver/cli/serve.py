@@ -9,7 +9,7 @@ import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from salver.cli.options import add_store, add_trust, policy_of, registry_of
+from salver.cli.options import add_door, add_store, add_trust, policy_of, registry_of, server_settings
 from salver.cli.wanted import find_artifact, wanted_models
 from salver.config import store_folder
 from salver.log.policy import Policies
@@ -19,7 +19,10 @@ from salver.version import __version__
 
 if TYPE_CHECKING:
     from salver.cli.options import Commands
+    from salver.engine.engine import Engine
     from salver.engine.lane import Lane
+    from salver.registry.registry import Registry
+    from salver.server.entrance import Entrance
     from salver.server.run import Server
 
 _PASTED = 4000  # characters of a curl line's body
@@ -35,6 +38,7 @@ def add(commands: Commands) -> None:
     serving.add_argument("--log", metavar="FOLDER", help="where predictions are logged (default: log/ in the store)")
     serving.add_argument("--no-log", action="store_true", help="do not log predictions")
     add_trust(serving)
+    add_door(serving)
     serving.set_defaults(run=serve)
 
 
@@ -53,6 +57,7 @@ def serve(given: argparse.Namespace) -> int:
     settings = read_settings(folder)
     log = None if given.no_log else open_writer(folder, settings)
     engine = Engine(log.append if log else None, policies=Policies(folder, settings))
+    entrance = _entrance(given, engine, registry)
     for model in wanted:
         engine.expect(model.name)
 
@@ -69,7 +74,7 @@ def serve(given: argparse.Namespace) -> int:
         if log:
             server.also(look_after(log.folder))
 
-    server = Server(engine, log, given.host, given.port, load)
+    server = Server(engine, log, given.host, given.port, load, entrance)
     server.run()
     if log:
         log.close()
@@ -78,9 +83,22 @@ def serve(given: argparse.Namespace) -> int:
     return 0
 
 
+def _entrance(given: argparse.Namespace, engine: Engine, registry: Registry) -> Entrance:
+    from salver.door.audit import FOLDER, Audit
+    from salver.door.keys import Keys
+    from salver.server.entrance import Entrance
+
+    store = store_folder(given.store)
+    settings = server_settings(given)
+    audit = Audit(store / FOLDER, settings.audit.file_bytes, settings.audit.files, settings.audit.refusals_per_s)
+    entrance = Entrance(engine, settings, Keys(registry.store), audit)
+    entrance.require_keys_for(given.host)
+    return entrance
+
+
 def _where(given: argparse.Namespace, log: Writer | None, lane: Lane, several: bool) -> str:
     host = "localhost" if given.host in ("127.0.0.1", "0.0.0.0") else given.host
-    url = f"http://{host}:{given.port}"
+    url = f"{'https' if server_settings(given).tls.cert else 'http'}://{host}:{given.port}"
     route = f"/models/{lane.model.name}/predict" if several else "/predict"
     body = json.dumps({"features": lane.model.artifact.golden.rows[0]}, separators=(",", ":"))
     if len(body) > _PASTED:  # a whole image: nobody pastes that
@@ -92,5 +110,5 @@ def _where(given: argparse.Namespace, log: Writer | None, lane: Lane, several: b
     return (
         f"  listening on {url}   docs {url}/docs   metrics {url}/metrics\n"
         f"  predictions are {f'logged in {log.folder}' if log else 'not logged'}\n\n"
-        f"  curl -d {quoted} {host}:{given.port}{route}"
+        f"  curl -d {quoted} {url.removeprefix('http://')}{route}"
     )

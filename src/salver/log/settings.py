@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import shutil
 from pathlib import Path
 from typing import Any, Literal
@@ -10,10 +9,10 @@ from typing import Any, Literal
 import msgspec
 
 from salver.errors import ConfigError
+from salver.settings import read_settings_file
 
 FILE = "log.toml"
 EVERY = "*"
-_UNITS = {"": 1, "B": 1, "kB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12}
 _LARGEST_BYTES = 20 * 10**9
 _LARGEST_SHARE = 0.2  # of the disk
 
@@ -58,7 +57,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     sync: Literal["none", "always"] = "none"
     when_full: Literal["block", "drop"] = "block"
     keep_days: float = 90.0
-    keep_bytes: int | str = 0  # 0: a share of the disk
+    keep_bytes: int = 0  # 0: a share of the disk
     models: dict[str, ModelSettings] = {}
 
     def of(self, model: str) -> ModelSettings:
@@ -68,34 +67,20 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     def limit_bytes(self, folder: Path) -> int:
         """How large the log may grow, in bytes."""
         if self.keep_bytes:
-            return size_bytes(self.keep_bytes)
+            return self.keep_bytes
         return min(_LARGEST_BYTES, int(shutil.disk_usage(folder).total * _LARGEST_SHARE))
 
 
 def read_settings(log: Path) -> Settings:
     """The settings of a log; the defaults where it has no file. Raises ConfigError."""
     path = log / FILE
-    try:
-        settings = msgspec.toml.decode(path.read_bytes(), type=Settings)
-        for model in settings.models.values():
-            model.rules("columns")
-            model.rules("outputs")
-            if not 0 <= model.sample <= 1:
-                raise ConfigError(f"{path}: a sample is a share between 0 and 1")
-        size_bytes(settings.keep_bytes)
-    except FileNotFoundError:
-        return Settings()
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path}: {error}") from error
+    settings = read_settings_file(path, Settings)
+    for model in settings.models.values():
+        model.rules("columns")
+        model.rules("outputs")
+        if not 0 <= model.sample <= 1:
+            raise ConfigError(f"{path}: a sample is a share between 0 and 1")
     return settings
-
-
-def size_bytes(text: int | str) -> int:
-    """`"500 MB"` in bytes. Raises ConfigError."""
-    found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*(\w*)", str(text))
-    if not found or found[2] not in _UNITS:
-        raise ConfigError('a size is a number of bytes, or one with kB, MB, GB or TB: "20 GB"')
-    return int(float(found[1]) * _UNITS[found[2]])
 
 
 def _rule(name: str, given: Any) -> Rule:

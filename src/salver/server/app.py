@@ -10,6 +10,8 @@ from typing import Any
 import msgspec
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
@@ -19,10 +21,12 @@ from salver.engine.lane import Lane
 from salver.errors import NotFound, SalverError
 from salver.log.writer import Writer
 from salver.server import v2
+from salver.server.access import guard
 from salver.server.accuracy import AccuracyFace
 from salver.server.asking import ClientGone, ask, server_timing
 from salver.server.body import LARGE_BYTES, read_body
 from salver.server.docs_page import DocsPage
+from salver.server.entrance import Entrance
 from salver.server.hot import HotRoutes
 from salver.server.labels import LabelFace
 from salver.server.metrics import Metrics
@@ -33,31 +37,46 @@ from salver.types.reference import Reference
 logger = logging.getLogger("salver")
 
 
-def make_app(engine: Engine, routes: HotRoutes, log: Writer | None) -> Starlette:
-    """The app that serves `engine`, whose predictions `log` holds."""
-    face = Face(engine, routes)
-    return Starlette(
-        routes=[
-            Route("/predict", face.predict, methods=["POST"]),
-            Route("/models", face.models),
-            Route("/models/{ref}", face.model),
-            Route("/models/{ref}/predict", face.predict, methods=["POST"]),
-            Route("/health/live", face.live),
-            Route("/health/ready", face.ready),
-            Route("/metrics", Metrics(engine, log).scrape),
-            Route("/openapi.json", face.openapi),
-            Route("/docs", DocsPage(engine).show),
-            *LabelFace(engine, log).routes(),
-            *AccuracyFace(engine, log).routes(),
-            *v2.V2Face(engine).routes(),
-        ],
+def make_app(engine: Engine, entrance: Entrance, log: Writer | None) -> Starlette:
+    """The app that serves `engine`, whose predictions `log` holds, to those who come in by `entrance`."""
+    settings = entrance.settings
+    face = Face(engine, entrance.routes)
+    app = Starlette(
+        routes=guard(
+            [
+                Route("/predict", face.predict, methods=["POST"]),
+                Route("/models", face.models),
+                Route("/models/{ref}", face.model),
+                Route("/models/{ref}/predict", face.predict, methods=["POST"]),
+                Route("/health/live", face.live),
+                Route("/health/ready", face.ready),
+                Route("/metrics", Metrics(engine, log).scrape),
+                Route("/openapi.json", face.openapi),
+                Route("/docs", DocsPage(engine).show),
+                *LabelFace(engine, log).routes(),
+                *AccuracyFace(engine, log).routes(),
+                *v2.V2Face(engine, settings.limits).routes(),
+            ],
+            entrance.gate,
+        ),
         exception_handlers={
             SalverError: _salver_error,
             HTTPException: _http_error,
             ClientGone: _client_gone,
             Exception: _unexpected_error,
         },
+        middleware=_cross_origin(settings.cors.origins),
     )
+    app.router.redirect_slashes = False  # where to would come from the Host header
+    app.state.limits = settings.limits
+    return app
+
+
+def _cross_origin(origins: list[str]) -> list[Middleware]:
+    if not origins:
+        return []
+    headers = ["authorization", "x-api-key", "content-type", "server-timing"]
+    return [Middleware(CORSMiddleware, allow_origins=origins, allow_methods=["GET", "POST"], allow_headers=headers)]
 
 
 class Face:

@@ -17,14 +17,16 @@ from typing import Any
 
 from msgspec import MsgspecError
 from uvicorn.config import Config
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import ServerState
 
+from salver.door.bucket import Bucket
 from salver.engine.batch import Batch
 from salver.engine.engine import Engine
 from salver.engine.lane import Lane
 from salver.engine.request import Request
 from salver.errors import SalverError
+from salver.server.access import Gate, Headers, Visit, too_fast
+from salver.server.guarded import Guard, GuardedProtocol
 from salver.server.predict import PLAIN, Codec
 from salver.server.problems import MEDIA_TYPE, headers_of, problem, status_of, unexpected
 from salver.types.reference import Reference
@@ -37,6 +39,8 @@ _HEADS = 1024
 _HEAD_BYTES = 4096
 _REASONS = {
     400: b"Bad Request",
+    401: b"Unauthorized",
+    403: b"Forbidden",
     404: b"Not Found",
     413: b"Content Too Large",
     422: b"Unprocessable Content",
@@ -45,7 +49,7 @@ _REASONS = {
     503: b"Service Unavailable",
 }
 # A header that asks for something the hot path does not do.
-_UNUSUAL = frozenset((b"transfer-encoding", b"content-encoding", b"expect", b"upgrade", b"server-timing"))
+_UNUSUAL = frozenset((b"transfer-encoding", b"content-encoding", b"expect", b"upgrade", b"server-timing", b"origin"))
 
 _Known = tuple[bytes, int, Any]
 """A head, the size of the whole message, and the codec that answers it."""
@@ -63,29 +67,37 @@ class _Unset:
 class HotRoutes:
     """What every connection of a server shares: which targets are hot, and the heads that were seen."""
 
-    def __init__(self, engine: Engine) -> None:
+    def __init__(self, engine: Engine, gate: Gate, guard: Guard) -> None:
         self.heads: dict[bytes, _Known] = {}
+        self.guard = guard
+        self.body_bytes = min(BODY_BYTES, guard.limits.body_bytes)
         self._engine = engine
-        self._codecs: dict[int, Codec] = {}
+        self._gate = gate
+        self._codecs: dict[tuple[int, int], Codec] = {}
         self.headers: list[tuple[bytes, bytes]] | None = None
         self.ok = b""  # status line and headers up to the value of content-length
-        engine.on_change.append(self._forget)
+        engine.on_change.append(self.forget)
 
-    def _forget(self) -> None:
+    def forget(self) -> None:
+        """Forget the heads: what they mean, or who may send them, is not what it was."""
         for codec in self._codecs.values():
             codec.current = False
         self._codecs.clear()
         self.heads.clear()
 
-    def door(self, target: bytes) -> Codec:
-        """The codec of the model that answers a target. Raises NotFound or Unavailable."""
-        return self.codec(self._engine.find(reference_of(target)))
+    def door(self, target: bytes, headers: Headers, address: str) -> Codec:
+        """The codec of the model that answers a target, for a caller who may ask it. Raises what the gate and `find` raise."""
+        reference = reference_of(target)
+        visit = Visit("POST", "/models/{ref}/predict", {"ref": reference.name}, address) if reference else _short(address)
+        key = self._gate.enter(headers, visit)
+        return self.codec(self._engine.find(reference), self._gate.ring.bucket(key))
 
-    def codec(self, lane: Lane) -> Codec:
-        """The codec of a lane's model, made once."""
-        found = self._codecs.get(id(lane))
-        if found is None or found.lane is not lane:
-            found = self._codecs[id(lane)] = Codec(lane)
+    def codec(self, lane: Lane, bucket: Bucket | None = None) -> Codec:
+        """The codec of a lane's model, made once; one of its own for a key whose requests are counted."""
+        place = id(lane), id(bucket)
+        found = self._codecs.get(place)
+        if found is None or found.lane is not lane or found.bucket is not bucket:
+            found = self._codecs[place] = Codec(lane, self.guard.limits) if bucket is None else self.codec(lane).counted(bucket)
         return found
 
     def learn(self, head: bytes, codec: Codec, length: int) -> None:
@@ -109,6 +121,10 @@ def reference_of(target: bytes) -> Reference | None:
     """The model that an inference route names; None on `/predict`."""
     found = _TARGET.fullmatch(target)
     return Reference.parse(found[1].decode("ascii")) if found else None
+
+
+def _short(address: str) -> Visit:
+    return Visit("POST", "/predict", {}, address)
 
 
 class HotRequest(Request):
@@ -156,7 +172,7 @@ class HotRequest(Request):
         protocol.respond(self, b"%b%d\r\n\r\n%b" % (head, len(body), body))
 
 
-class HotProtocol(HttpToolsProtocol):
+class HotProtocol(GuardedProtocol):
     """One connection. `cycle` is its HotRequest while a hot one is in flight, and after."""
 
     cycle: Any  # uvicorn's, or a HotRequest
@@ -170,7 +186,7 @@ class HotProtocol(HttpToolsProtocol):
         app_state: dict[str, Any],
         _loop: asyncio.AbstractEventLoop | None = None,
     ) -> None:
-        super().__init__(config, server_state, app_state, _loop)
+        super().__init__(routes.guard, config, server_state, app_state, _loop)
         self.routes = routes
         self._hot = HotRequest(self)
         self._between = True  # the parser has read whole messages only
@@ -228,7 +244,7 @@ class HotProtocol(HttpToolsProtocol):
         if self.cycle is not request or request.response_complete:
             return
         try:
-            codec = self.routes.door(request.target)
+            codec = self.routes.door(request.target, self.headers, self._address)
         except SalverError as error:
             request.failed(error)
             return
@@ -282,7 +298,7 @@ class HotProtocol(HttpToolsProtocol):
                 return False
             if name == b"content-length":
                 length = value
-        return length.isdigit() and 0 < int(length) <= BODY_BYTES
+        return length.isdigit() and 0 < int(length) <= self.routes.body_bytes
 
     def _ask(self, codec: Codec, body: bytes) -> None:
         request = self._hot
@@ -291,6 +307,8 @@ class HotProtocol(HttpToolsProtocol):
         request.codec = codec
         request.size_bytes = len(body)
         try:
+            if codec.bucket is not None and not codec.bucket.take(request.arrived_ns):
+                raise too_fast(codec.bucket, request.arrived_ns)
             if codec.plain is None:
                 rows, form, keys = codec.question(body)
             else:

@@ -18,6 +18,7 @@ from salver.engine.lane import Lane
 from salver.errors import InputError, SalverError
 from salver.server import reading
 from salver.server.problems import status_of
+from salver.server.settings import Limits
 from salver.server.tensors import datatype_of, read, write
 from salver.types.signature import Column, Columns, Output, rows_of
 
@@ -76,8 +77,9 @@ class Question(msgspec.Struct):
 class Codec:
     """Reads questions for one model and writes its answers."""
 
-    def __init__(self, lane: Lane) -> None:
+    def __init__(self, lane: Lane, limits: Limits) -> None:
         self.lane = lane
+        self._limits = limits
         model, signature = lane.model, lane.model.signature
         self._name, self._version = model.name, str(model.version)
         self._checker = model.checker
@@ -104,8 +106,10 @@ class Codec:
     def question(self, body: bytes) -> Question:
         """Decode and check a body. Raises InputError, which says what is wrong and never repeats what was sent."""
         try:
-            asked = reading.read(_decoder, body)
+            asked = reading.read(_decoder, body, self._limits)
+            reading.require_columns(len(asked.inputs), self._limits)
             columns = self._checker.check_columns(self._by_column(asked.inputs))
+            reading.require_rows(rows_of(columns), self._limits)
             return Question(columns, rows_of(columns), self._named_outputs(asked.outputs), asked.id)
         except InputError as error:
             self.lane.stats.errors[error.code] += 1

@@ -22,6 +22,7 @@ from salver.log.labels import Checked, Given, LabelWriter, acceptor, check
 from salver.log.writer import Writer
 from salver.server import reading
 from salver.server.body import read_body
+from salver.server.settings import Limits
 from salver.types.reference import Reference
 
 IDLE_S = 60.0
@@ -58,7 +59,7 @@ class LabelFace:
         lane = self._engine.find(Reference(name))
         body = await read_body(http)
         accept = acceptor(lane.model.signature)
-        checked, lines = await asyncio.to_thread(self._store, name, body, accept)
+        checked, lines = await asyncio.to_thread(self._store, name, body, accept, http.app.state.limits)
         answer: dict[str, Any] = {"taken": len(checked.labels)}
         if http.query_params.get("count") != "false":
             answer |= await self._counter.count(name, checked.labels[0].ts, lines) if checked.labels else {}
@@ -68,16 +69,16 @@ class LabelFace:
             answer["refused"] = msgspec.to_builtins(checked.refused)
         return JSONResponse(answer)
 
-    def _store(self, model: str, body: bytes, accept: Any) -> tuple[Checked, bytes]:
+    def _store(self, model: str, body: bytes, accept: Any, limits: Limits) -> tuple[Checked, bytes]:
         assert self._writer
-        checked = check(_given(body), model, accept, "http")
+        checked = check(_given(body, limits), model, accept, "http")
         if checked.wrong and not checked.labels:
             raise InputError(f"{next(iter(checked.wrong))}; nothing was taken", code="invalid_label")
         return checked, self._writer.append(checked.labels)
 
 
-def _given(body: bytes) -> list[Given]:
-    read = reading.read(_decoder, body)
+def _given(body: bytes, limits: Limits) -> list[Given]:
+    read = reading.read(_decoder, body, limits)
     if (read.labels is None) == (read.label is msgspec.UNSET):
         raise InputError('send "labels" (a list) or one "label", each with an "id" or a "key"', code="invalid_body")
     if read.labels is not None:

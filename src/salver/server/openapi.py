@@ -34,7 +34,15 @@ def document(engine: Engine) -> dict[str, Any]:
         "info": {"title": "Salver", "version": __version__, "description": "Predictions of the models served here."},
         "servers": [{"url": "/"}],
         "paths": {**paths, **_plain_paths(), **_v2_paths()},
-        "components": {"schemas": schemas, "responses": {str(status): _failure(status) for status in TITLES}},
+        "security": [{}, {"bearer": []}, {"header": []}],
+        "components": {
+            "schemas": schemas,
+            "responses": {str(status): _failure(status) for status in TITLES},
+            "securitySchemes": {
+                "bearer": {"type": "http", "scheme": "bearer", "description": "An API key, where the server wants one."},
+                "header": {"type": "apiKey", "in": "header", "name": "x-api-key", "description": "The same key."},
+            },
+        },
     }
 
 
@@ -64,7 +72,7 @@ def _predict(lane: Lane, operation: str) -> Schema:
         },
         "responses": {
             "200": {"description": "The prediction of each row.", "content": {_JSON: {"schema": _reference(f"{name}.Answer")}}},
-            **_failures(400, 404, 413, 415, 422, 429, 500, 503),
+            **_failures(400, 401, 403, 404, 413, 415, 422, 429, 500, 503),
         },
     }
 

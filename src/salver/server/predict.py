@@ -6,16 +6,19 @@ Both the hot path and the plain one call this, so that they can't differ.
 from __future__ import annotations
 
 from collections.abc import Callable
+from copy import copy
 from typing import Any
 
 import msgspec
 from msgspec import UNSET, UnsetType
 
+from salver.door.bucket import Bucket
 from salver.engine.batch import Batch
 from salver.engine.ids import ID_CHARACTERS
 from salver.engine.lane import Lane
 from salver.errors import InputError
 from salver.server import reading
+from salver.server.settings import Limits
 from salver.types.rows import Row
 
 KEY_CHARACTERS = 256
@@ -66,8 +69,10 @@ _encode = msgspec.json.Encoder().encode
 class Codec:
     """Reads questions for one model and writes its answers."""
 
-    def __init__(self, lane: Lane) -> None:
+    def __init__(self, lane: Lane, limits: Limits | None = None) -> None:
         self.lane = lane
+        self.bucket: Bucket | None = None  # counts the requests of the key whose codec this is
+        self._limits = limits or Limits()
         self.current = True  # until the models change: then another may answer in its place
         model = lane.model
         self._model = model.name
@@ -89,6 +94,12 @@ class Codec:
         self._end = b'","model":%b,"version":%d}' % (_encode(self._model), self._version)
         self._start = b""
         self._heads: dict[Any, bytes] = {}  # a label → a response with `_start` up to the id
+
+    def counted(self, bucket: Bucket) -> Codec:
+        """The same codec for the key that `bucket` counts."""
+        made = copy(self)
+        made.bucket, made.current = bucket, True
+        return made
 
     def question(self, body: bytes, tried: bool = False) -> Question:
         """Decode and check a body; `tried`: `plain` refused it. Raises InputError, which never repeats what was sent."""
@@ -142,7 +153,7 @@ class Codec:
         return {name: outputs[name][row] for name in self._main}
 
     def _any_question(self, body: bytes) -> Question:
-        read = reading.read(_any_decoder, body)
+        read = reading.read(_any_decoder, body, self._limits)
         check = self._checker.check
         if not isinstance(read.features, UnsetType):
             if not isinstance(read.instances, UnsetType) or read.keys is not None:
@@ -150,6 +161,7 @@ class Codec:
             rows, keys = [check(read.features)], _keys(read.key)
         elif isinstance(read.instances, list) and read.key is None:
             instances: list[Any] = read.instances
+            reading.require_rows(len(instances), self._limits)
             if read.keys is not None and len(read.keys) != len(instances):
                 raise InputError('"keys" has another length than "instances"', code="invalid_body")
             rows, keys = [check(row, index) for index, row in enumerate(instances)], read.keys

@@ -6,12 +6,13 @@ import math
 
 import msgspec
 
-from salver.errors import InputError, SalverError, Unavailable
+from salver.errors import InputError, SalverError, Unauthenticated, Unavailable
 
 MEDIA_TYPE = "application/problem+json"
 
 STATUS = {
     # what was sent is not understood
+    "invalid_http": 400,
     "invalid_json": 400,
     "invalid_body": 400,
     "invalid_reference": 400,
@@ -29,6 +30,10 @@ STATUS = {
     "no_probabilities": 422,
     "invalid_label": 422,
     "invalid_question": 422,
+    # who asks may not
+    "unauthenticated": 401,
+    "forbidden": 403,
+    "forbidden_origin": 403,
     # there is no such thing
     "not_found": 404,
     "unknown_model": 404,
@@ -38,12 +43,17 @@ STATUS = {
     # there is such a thing, and it stays
     "in_use": 409,
     # limits
+    "too_slow": 408,
     "too_large": 413,
+    "target_too_long": 414,
     "unsupported_encoding": 415,
+    "headers_too_large": 431,
     "overloaded": 429,
+    "rate_limited": 429,
     # not now
     "unavailable": 503,
     "loading": 503,
+    "too_many_connections": 503,
     "model_crashed": 503,
     "log_unavailable": 503,
     "no_log": 503,
@@ -62,13 +72,18 @@ STATUS = {
 
 TITLES = {
     400: "Bad request",
+    401: "A key is needed",
+    403: "Not allowed",
     404: "Not found",
     405: "Method not allowed",
+    408: "Too slow",
     409: "In use",
     413: "Too large",
+    414: "Target too long",
     415: "Unsupported encoding",
     422: "Does not fit the model",
     429: "Too many requests",
+    431: "Headers too large",
     500: "Internal error",
     503: "Not available",
 }
@@ -104,6 +119,8 @@ def headers_of(error: SalverError) -> dict[str, str]:
     """Headers that belong to an error whatever its body's shape."""
     if isinstance(error, Unavailable):
         return {"retry-after": str(math.ceil(error.retry_after_s))}
+    if isinstance(error, Unauthenticated):
+        return {"www-authenticate": 'Bearer realm="salver"'}
     return {}
 
 

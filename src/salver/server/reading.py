@@ -3,21 +3,32 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import Any, TypeVar
 
 import msgspec
+import numpy as np
 
-from salver.errors import InputError
+from salver.errors import InputError, TooLarge
+from salver.server.settings import Limits
 
+_LIMITS = Limits()
 _Read = TypeVar("_Read")
 _REPEATING = {
     "Object contains unknown field": "a member is not known",
     "Invalid enum value": "a value is not one of those known",
 }
+_NO_BRACKETS = bytes(set(range(256)) - set(b'[]{}"'))
+_ESCAPED = re.compile(rb"\\.", re.DOTALL)
+_STEP = 2**20
+_STEPS = np.zeros(256, np.int32)
+_STEPS[list(b"[{")], _STEPS[list(b"]}")] = 1, -1
+_QUOTED = re.compile(rb'"[^"]*"')
 
 
-def read(decoder: msgspec.json.Decoder[_Read], body: bytes) -> _Read:
+def read(decoder: msgspec.json.Decoder[_Read], body: bytes, limits: Limits = _LIMITS) -> _Read:
     """A body as the decoder's type. Raises InputError, which says what is wrong and never repeats what was sent."""
+    require_moderate(body, limits)
     try:
         return decoder.decode(body)
     except msgspec.ValidationError as error:
@@ -34,6 +45,46 @@ def read(decoder: msgspec.json.Decoder[_Read], body: bytes) -> _Read:
         raise InputError(f"the body is not JSON: {error.msg} at byte {error.pos}", code="invalid_json") from error
     except (RecursionError, ValueError) as error:
         raise InputError("the body is not JSON in UTF-8", code="invalid_json") from error
+
+
+def require_moderate(body: bytes, limits: Limits) -> None:
+    """Raises TooLarge for JSON that would take far more memory than its bytes, InputError for JSON nested too deeply.
+
+    Both are found without making anything of it: a value costs a comma or a bracket, and brackets are counted outside of text.
+    """
+    if len(body) > 2 * limits.json_values and body.count(b",") + _openings(body) >= limits.json_values:
+        raise TooLarge(f"a body may have at most {limits.json_values} values; send the rows in parts")
+    if _openings(body) > limits.json_depth < _depth(body):
+        raise InputError(f"the body is nested too deeply: at most {limits.json_depth} levels are read", code="invalid_json")
+
+
+def require_rows(count: int, limits: Limits) -> None:
+    """Raises TooLarge."""
+    if count > limits.rows:
+        raise TooLarge(f"a request may have at most {limits.rows} rows; send them in parts")
+
+
+def require_columns(count: int, limits: Limits) -> None:
+    """Raises TooLarge."""
+    if count > limits.columns:
+        raise TooLarge(f"a request may have at most {limits.columns} columns")
+
+
+def _openings(body: bytes) -> int:
+    return body.count(b"[") + body.count(b"{")
+
+
+def _depth(body: bytes) -> int:
+    """How deep brackets are nested, in JSON; of what is none, the decoder says so."""
+    if b"\\" in body:
+        body = _ESCAPED.sub(b"", body)
+    brackets = np.frombuffer(_QUOTED.sub(b"", body.translate(None, _NO_BRACKETS)), np.uint8)
+    depth = deepest = 0
+    for start in range(0, len(brackets), _STEP):
+        steps = _STEPS[brackets[start : start + _STEP]].cumsum()
+        deepest = max(deepest, depth + int(steps.max()))
+        depth += int(steps[-1])
+    return deepest
 
 
 def loads(body: bytes) -> Any:

@@ -14,7 +14,8 @@ import uvicorn
 from salver.engine.engine import Engine
 from salver.log.writer import Writer
 from salver.server.app import make_app
-from salver.server.hot import HotProtocol, HotRoutes
+from salver.server.entrance import Entrance
+from salver.server.hot import HotProtocol
 
 _LOOK_S = 0.1  # how often a server that is still loading looks whether it is told to stop
 
@@ -29,21 +30,25 @@ class Server(uvicorn.Server):
         host: str,
         port: int,
         on_listening: Callable[[Server], Awaitable[None]],
+        entrance: Entrance | None = None,
     ) -> None:
-        routes = HotRoutes(engine)
+        self._entrance = entrance = entrance or Entrance(engine)
         config = uvicorn.Config(
-            make_app(engine, routes, log),
+            make_app(engine, entrance, log),
             host=host,
             port=port,
-            http=functools.partial(HotProtocol, routes),  # type: ignore[arg-type]
+            http=functools.partial(HotProtocol, entrance.routes),  # type: ignore[arg-type]
             loop="auto",
             ws="none",
             lifespan="off",
             access_log=False,
             log_config=None,
             server_header=False,
+            timeout_keep_alive=entrance.settings.limits.idle_s,  # type: ignore[arg-type]
             timeout_graceful_shutdown=30,
         )
+        config.load()
+        config.ssl = entrance.certificate.context if entrance.certificate else None
         super().__init__(config)
         self._engine = engine
         self._on_listening = on_listening
@@ -51,9 +56,12 @@ class Server(uvicorn.Server):
         self.failure: Exception | None = None
 
     async def startup(self, sockets: Any = None) -> None:
+        self._bound_handshakes()
         await super().startup(sockets)
         if self.should_exit:
             return
+        for watch in self._entrance.watches(self.server_state.connections):
+            self.also(watch)
         loading = asyncio.ensure_future(self._on_listening(self))
         while not loading.done():
             await asyncio.wait({loading}, timeout=_LOOK_S)
@@ -69,6 +77,13 @@ class Server(uvicorn.Server):
             return
         # What is loaded stays: the collector need not walk it again while somebody waits for an answer.
         gc.freeze()
+
+    def _bound_handshakes(self) -> None:
+        # uvicorn has no word for it, and a minute, the event loop's own limit, is long for somebody who says nothing.
+        if self._entrance.certificate:
+            loop: Any = asyncio.get_running_loop()
+            limit_s = self._entrance.settings.limits.handshake_s
+            loop.create_server = functools.partial(loop.create_server, ssl_handshake_timeout=limit_s)
 
     @contextmanager
     def capture_signals(self) -> Generator[None, None, None]:

@@ -19,6 +19,7 @@ from salver.server.asking import ask
 from salver.server.body import LARGE_BYTES, read_body
 from salver.server.infer import Codec, error_body, error_status
 from salver.server.problems import headers_of
+from salver.server.settings import Limits
 from salver.types.reference import Reference
 from salver.version import __version__
 
@@ -37,8 +38,9 @@ def respond(error: SalverError) -> Response:
 class V2Face:
     """The handlers of the V2 routes."""
 
-    def __init__(self, engine: Engine) -> None:
+    def __init__(self, engine: Engine, limits: Limits) -> None:
         self._engine = engine
+        self._limits = limits
         self._codecs: WeakKeyDictionary[Lane, Codec] = WeakKeyDictionary()
 
     def routes(self) -> list[Route]:
@@ -126,7 +128,7 @@ class V2Face:
     def _codec(self, lane: Lane) -> Codec:
         found = self._codecs.get(lane)
         if found is None:
-            found = self._codecs[lane] = Codec(lane)
+            found = self._codecs[lane] = Codec(lane, self._limits)
         return found
 
 
