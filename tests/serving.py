@@ -19,12 +19,13 @@ SALVER = str(Path(sysconfig.get_path("scripts")) / "salver")
 
 
 class Served(NamedTuple):
-    """A running server. `output` is the file with what it printed, standard error included."""
+    """A running server. `output` is the file with what it printed, standard error included; `grpc` is its gRPC address."""
 
     url: str
     process: subprocess.Popen[bytes]
     store: Path
     output: Path
+    grpc: str = ""
 
 
 @contextmanager
@@ -37,6 +38,7 @@ def serving(
     wait: bool = True,
     ready_s: float = 120.0,
     salver: str | Path = SALVER,
+    grpc_port: int | None = None,
 ) -> Iterator[Served]:
     """`salver serve MODELS --store STORE ARGUMENTS`, ready to answer (with `wait=False`, merely started).
 
@@ -48,6 +50,7 @@ def serving(
         port = free_port()
         output = store / f"serve-{port}.txt"
         command = [salver, "serve", *map(str, models), "--port", str(port), "--store", str(store)]
+        command += [] if grpc_port is None else ["--grpc-port", str(grpc_port)]
         store.mkdir(parents=True, exist_ok=True)
         with output.open("wb") as file:
             process = subprocess.Popen(
@@ -58,7 +61,7 @@ def serving(
                 env={**os.environ, **(environment or {})},
             )
         stack.callback(_stop, process)
-        served = Served(f"http://127.0.0.1:{port}", process, store, output)
+        served = Served(f"http://127.0.0.1:{port}", process, store, output, f"127.0.0.1:{grpc_port}" if grpc_port else "")
         if wait:
             wait_until_ready(served, ready_s)
         yield served

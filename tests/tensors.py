@@ -84,4 +84,5 @@ def protocol_folders(folder: Path) -> list[Path]:
     kinds = {"fp32": ("float32", 1.5), "fp16": ("float16", 1.5), "int64": ("int64", 1), "bool": ("bool", True)}
     kinds |= {f"uint{bits}": (f"uint{bits}", 1) for bits in (8, 32)}
     identities = [identity_folder(folder / f"identity_{name}", *kind) for name, kind in kinds.items()]
+    identities += [identity_folder(folder / "unloadable", "float32", 1.5)]
     return [simple_folder(folder / "simple"), identity_folder(folder / "simple_identity", "string", "a"), *identities]

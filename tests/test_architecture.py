@@ -42,7 +42,12 @@ FUNCTION_LINES = 45
 FILE_LINES = 400
 IMPORT_MS = 150
 
-DISTRIBUTIONS = {"sklearn": "scikit-learn", "prometheus_client": "prometheus-client", "model_signing": "model-signing"}
+DISTRIBUTIONS = {
+    "sklearn": "scikit-learn",
+    "prometheus_client": "prometheus-client",
+    "google": "protobuf",
+    "model_signing": "model-signing",
+}
 """Imports whose package is called otherwise."""
 
 Import = tuple[Path, int, str]

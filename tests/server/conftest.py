@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.models import churn_file, iris_file
-from tests.serving import Served, serving
+from tests.serving import Served, free_port, serving
 from tests.tensors import protocol_folders
 
 
@@ -27,7 +27,8 @@ def iris(tmp_path_factory: pytest.TempPathFactory, store: Path) -> Iterator[Serv
 
 @pytest.fixture(scope="session")
 def several(tmp_path_factory: pytest.TempPathFactory, store: Path) -> Iterator[Served]:
-    """A server of `iris_model`, of `churn` (named columns, one a category, one nullable) and of graphs of tensors."""
+    """A server of `iris_model`, of `churn` (named columns, one a category, one nullable) and of graphs; with gRPC."""
     folder = tmp_path_factory.mktemp("several")
-    with serving([iris_file(folder), churn_file(folder), *protocol_folders(folder)], store=store) as served:
+    models = [iris_file(folder), churn_file(folder), *protocol_folders(folder)]
+    with serving(models, store=store, grpc_port=free_port()) as served:
         yield served

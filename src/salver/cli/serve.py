@@ -6,6 +6,7 @@ import argparse
 import asyncio
 import json
 import shlex
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,6 +20,7 @@ from salver.version import __version__
 
 if TYPE_CHECKING:
     from salver.cli.options import Commands
+    from salver.cli.wanted import Wanted
     from salver.engine.engine import Engine
     from salver.engine.lane import Lane
     from salver.registry.registry import Registry
@@ -34,6 +36,7 @@ def add(commands: Commands) -> None:
     serving.add_argument("models", nargs="*", metavar="MODEL", help=_MODELS)
     serving.add_argument("--host", default="127.0.0.1", help="the address to listen on (default %(default)s)")
     serving.add_argument("--port", type=int, default=8080, help="the port to listen on (default %(default)s)")
+    serving.add_argument("--grpc-port", type=int, metavar="PORT", help="speak gRPC too, on this port (needs salver[grpc])")
     add_store(serving)
     serving.add_argument("--log", metavar="FOLDER", help="where predictions are logged (default: log/ in the store)")
     serving.add_argument("--no-log", action="store_true", help="do not log predictions")
@@ -61,12 +64,16 @@ def serve(given: argparse.Namespace) -> int:
     for model in wanted:
         engine.expect(model.name)
 
+    async def wake(model: Wanted) -> Lane:
+        return await engine.load(await find_artifact(model, registry, store, policy), model.version)
+
     async def load(server: Server) -> None:
         print(f"Salver {__version__}", flush=True)
         for name in {model.name for model in wanted if model.file is None}:
             route = await asyncio.to_thread(registry.route, name)
             engine.route(name, route.aliases, route.default)
-        lanes = [await engine.load(await find_artifact(model, registry, store, policy), model.version) for model in wanted]
+        lanes = [await wake(model) for model in wanted]
+        engine.loader = _again(engine, wanted, wake)
         for lane, model in zip(lanes, wanted, strict=True):
             name = model.name if model.file else f"{model.name}@{model.version}"
             print(f"\n  {name}: " + "\n    ".join(how_served(lane.model.manifest)), flush=True)
@@ -74,13 +81,26 @@ def serve(given: argparse.Namespace) -> int:
         if log:
             server.also(look_after(log.folder))
 
-    server = Server(engine, log, given.host, given.port, load, entrance)
+    server = Server(engine, log, given.host, given.port, load, entrance, given.grpc_port)
     server.run()
     if log:
         log.close()
     if server.failure:
         raise server.failure
     return 0
+
+
+def _again(engine: Engine, wanted: list[Wanted], wake: Callable[[Wanted], Awaitable[Lane]]) -> Callable[[str], Awaitable[None]]:
+    """What wakes a model that was let go."""
+
+    async def load(name: str) -> None:
+        models = [model for model in wanted if model.name == name]
+        for _ in models:
+            engine.expect(name)
+        for model in models:
+            await wake(model)
+
+    return load
 
 
 def _entrance(given: argparse.Namespace, engine: Engine, registry: Registry) -> Entrance:
@@ -99,6 +119,7 @@ def _entrance(given: argparse.Namespace, engine: Engine, registry: Registry) -> 
 def _where(given: argparse.Namespace, log: Writer | None, lane: Lane, several: bool) -> str:
     host = "localhost" if given.host in ("127.0.0.1", "0.0.0.0") else given.host
     url = f"{'https' if server_settings(given).tls.cert else 'http'}://{host}:{given.port}"
+    grpc = "" if given.grpc_port is None else f"   gRPC {host}:{given.grpc_port}"
     route = f"/models/{lane.model.name}/predict" if several else "/predict"
     body = json.dumps({"features": lane.model.artifact.golden.rows[0]}, separators=(",", ":"))
     if len(body) > _PASTED:  # a whole image: nobody pastes that
@@ -108,7 +129,7 @@ def _where(given: argparse.Namespace, log: Writer | None, lane: Lane, several: b
         body = f"@{example}"
     quoted = shlex.quote(body)
     return (
-        f"  listening on {url}   docs {url}/docs   metrics {url}/metrics\n"
+        f"  listening on {url}   docs {url}/docs   metrics {url}/metrics{grpc}\n"
         f"  predictions are {f'logged in {log.folder}' if log else 'not logged'}\n\n"
         f"  curl -d {quoted} {url.removeprefix('http://')}{route}"
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Literal
 
 from salver.artifact.artifact import Artifact
@@ -28,6 +28,8 @@ class Engine:
         self.defaults: dict[str, str] = {}  # the alias or number that answers for a model named without one
         self._awaited: Counter[str] = Counter()
         self.on_change: list[Callable[[], None]] = []  # called whenever `find` may answer otherwise than before
+        self.loader: Callable[[str], Awaitable[None]] | None = None  # wakes a model of this name again; set by who can
+        self.unloaded: set[str] = set()  # models that were let go, and can be woken again
         self._append = append
         self._limits = limits or Limits()
         self._policies = policies
@@ -43,6 +45,7 @@ class Engine:
     def expect(self, name: str) -> None:
         """Say that a model of this name is about to be loaded; until it is, the engine is not ready."""
         self.states[name] = "loading"
+        self.unloaded.discard(name)
         self._awaited[name] += 1
 
     async def load(self, artifact: Artifact, version: int = 1) -> Lane:
@@ -89,6 +92,17 @@ class Engine:
             raise Unavailable(f"model '{name}' is being loaded", code="loading")
         which = reference.version or reference.alias
         raise NotFound(f"model '{name}' has no version or alias '{which}' here", code="unknown_version")
+
+    async def unload(self, name: str) -> None:
+        """Let every version of a model go: from now on it is unknown, and what waits is answered. Raises NotFound."""
+        versions = self.lanes.pop(name, None)
+        if versions is None:
+            raise NotFound(f"no model '{name}' here; GET /models lists those that are", code="unknown_model")
+        del self.states[name]
+        self.unloaded.add(name)
+        self._changed()
+        for lane in versions.values():
+            await lane.close()
 
     async def close(self) -> None:
         """Answer what waits, then let every model go."""

@@ -51,7 +51,11 @@ ACCESS: dict[str, Wants] = {
     "/v2/models/{model}/versions/{version}/ready": "predict",
     "/v2/models/{model}/versions/{version}/stats": "predict",
     "/v2/models/{model}/versions/{version}/infer": "predict",
+    "/v2/models/{model}/config": "predict",
+    "/v2/models/{model}/versions/{version}/config": "predict",
     "/v2/repository/index": "predict",
+    "/v2/repository/models/{model}/load": "manage",
+    "/v2/repository/models/{model}/unload": "manage",
 }
 """By the template of the route."""
 

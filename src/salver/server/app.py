@@ -20,7 +20,6 @@ from salver.engine.engine import Engine
 from salver.engine.lane import Lane
 from salver.errors import NotFound, SalverError
 from salver.log.writer import Writer
-from salver.server import v2
 from salver.server.access import guard
 from salver.server.accuracy import AccuracyFace
 from salver.server.asking import ClientGone, ask, server_timing
@@ -32,6 +31,7 @@ from salver.server.labels import LabelFace
 from salver.server.metrics import Metrics
 from salver.server.openapi import document
 from salver.server.problems import MEDIA_TYPE, headers_of, problem, status_of, unexpected
+from salver.server.protocols import v2
 from salver.types.reference import Reference
 
 logger = logging.getLogger("salver")
@@ -55,7 +55,7 @@ def make_app(engine: Engine, entrance: Entrance, log: Writer | None) -> Starlett
                 Route("/docs", DocsPage(engine).show),
                 *LabelFace(engine, log).routes(),
                 *AccuracyFace(engine, log).routes(),
-                *v2.V2Face(engine, settings.limits).routes(),
+                *v2.V2Face(engine, entrance.codecs).routes(),
             ],
             entrance.gate,
         ),

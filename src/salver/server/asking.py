@@ -65,6 +65,15 @@ async def ask(
     return request.reply.result()
 
 
+async def answered(lane: Lane, request: AskedRequest) -> tuple[Batch, int]:
+    """As `ask`, where a client who leaves cancels the task that awaits this. Raises SalverError."""
+    lane.submit(request)
+    try:
+        return await request.reply
+    finally:
+        request.disconnected = request.reply.cancelled()
+
+
 def server_timing(arrived_ns: int, parsed_ns: int, batch: Batch, now_ns: int) -> str:
     """A Server-Timing header (W3C): where the time went, in ms."""
     queued_ns = batch.started_ns - parsed_ns

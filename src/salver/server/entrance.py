@@ -14,6 +14,7 @@ from salver.errors import ConfigError
 from salver.server.access import Gate
 from salver.server.guarded import Guard
 from salver.server.hot import HotRoutes
+from salver.server.protocols.codecs import Codecs
 from salver.server.settings import Settings
 from salver.server.tls import Certificate
 from salver.server.watch import KeyWatch, watch_connections
@@ -32,6 +33,7 @@ class Entrance:
         ring = Ring(settings.access.keys, settings.rates.requests_per_s, settings.rates.burst)
         self.gate = Gate(ring, audit, settings, engine)
         self.routes = HotRoutes(engine, self.gate, Guard(settings.limits))
+        self.codecs = Codecs(engine, settings.limits)
         self.certificate = Certificate(settings.tls) if settings.tls.cert else None
         self._audit = audit
         self._keys = KeyWatch(keys, ring, self.routes.forget) if keys else None

@@ -9,8 +9,8 @@ from salver.engine.lane import Lane
 from salver.server.meanings import MEANING
 from salver.server.predict import KEY_CHARACTERS
 from salver.server.problems import MEDIA_TYPE, STATUS, TITLES
+from salver.server.protocols.tensors import NUMPY
 from salver.server.schemas import Schema, answer_schema, output_schema, row_schema
-from salver.server.tensors import NUMPY
 from salver.version import __version__
 
 _JSON = "application/json"

@@ -7,15 +7,19 @@ import functools
 import gc
 from collections.abc import Awaitable, Callable, Coroutine, Generator
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import uvicorn
 
 from salver.engine.engine import Engine
+from salver.errors import ConfigError
 from salver.log.writer import Writer
 from salver.server.app import make_app
 from salver.server.entrance import Entrance
 from salver.server.hot import HotProtocol
+
+if TYPE_CHECKING:
+    from salver.server.rpc.listener import Listener
 
 _LOOK_S = 0.1  # how often a server that is still loading looks whether it is told to stop
 
@@ -31,6 +35,7 @@ class Server(uvicorn.Server):
         port: int,
         on_listening: Callable[[Server], Awaitable[None]],
         entrance: Entrance | None = None,
+        grpc_port: int | None = None,
     ) -> None:
         self._entrance = entrance = entrance or Entrance(engine)
         config = uvicorn.Config(
@@ -52,6 +57,7 @@ class Server(uvicorn.Server):
         super().__init__(config)
         self._engine = engine
         self._on_listening = on_listening
+        self._grpc = _listener(engine, entrance, host, grpc_port) if grpc_port is not None else None
         self._beside: set[asyncio.Task[None]] = set()
         self.failure: Exception | None = None
 
@@ -62,6 +68,8 @@ class Server(uvicorn.Server):
             return
         for watch in self._entrance.watches(self.server_state.connections):
             self.also(watch)
+        if self._grpc:
+            await self._grpc.start()
         loading = asyncio.ensure_future(self._on_listening(self))
         while not loading.done():
             await asyncio.wait({loading}, timeout=_LOOK_S)
@@ -99,7 +107,17 @@ class Server(uvicorn.Server):
         task.add_done_callback(self._beside.discard)
 
     async def shutdown(self, sockets: Any = None) -> None:
+        if self._grpc:
+            await self._grpc.stop()
         await super().shutdown(sockets)
         await self._engine.close()
         for task in self._beside:
             task.cancel()
+
+
+def _listener(engine: Engine, entrance: Entrance, host: str, port: int) -> Listener:
+    try:
+        from salver.server.rpc.listener import Listener
+    except ModuleNotFoundError as error:
+        raise ConfigError(f"--grpc-port needs {error.name}: pip install 'salver[grpc]'") from error
+    return Listener(engine, entrance, host, port)

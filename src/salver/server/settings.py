@@ -83,6 +83,7 @@ class Limits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     header_bytes: Annotated[int, _positive("Size of a head, and of all headers together.")] = 32 * 2**10
     body_bytes: Annotated[int, _positive("Size of a body as it is sent.")] = 64 * 2**20
     decompressed_bytes: Annotated[int, _positive("Size of a body after its content-encoding is undone.")] = 64 * 2**20
+    grpc_message_bytes: Annotated[int, _positive("Size of a gRPC message, after its compression is undone.")] = 64 * 2**20
     json_depth: Annotated[int, _positive("How deep arrays and objects may be nested.")] = 32
     json_values: Annotated[int, _positive("Values in a body of JSON, of any kind.")] = 8_000_000
     rows: Annotated[int, _positive("Rows of a request.")] = 65_536

@@ -39,7 +39,8 @@ class Certificate:
     def _loaded(self) -> ssl.SSLContext:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.minimum_version = ssl.TLSVersion.TLSv1_2
-        context.set_alpn_protocols(["http/1.1"])
+        # The gRPC port has the same context. Whoever speaks both gets the first; clients of gRPC speak only the second.
+        context.set_alpn_protocols(["http/1.1", "h2"])
         self._load_into(context)
         return context
 

@@ -8,6 +8,7 @@ import math
 from typing import Any
 
 import httpx
+import numpy as np
 import pytest
 
 from salver.log.reader import read_records
@@ -275,8 +276,143 @@ def test_what_does_not_fit_other_models(several: Served, model: str, says: str, 
     assert SECRET not in error
 
 
-def test_binary_tensors_are_refused_by_name(several: Served) -> None:
-    assert "binary" in refused(infer(several, "simple", b"{}\0\0", {"inference-header-content-length": "2"}))
+def binary(served: Served, model: str, head: Any, rest: bytes, length: str | None = None) -> httpx.Response:
+    text = b"" if head is None else json.dumps(head).encode()
+    return infer(served, model, text + rest, {"inference-header-content-length": str(len(text)) if length is None else length})
+
+
+def blobs(response: httpx.Response) -> dict[str, bytes]:
+    """The outputs that came as bytes."""
+    assert response.status_code == 200, response.text
+    assert response.headers["content-type"] == "application/octet-stream"
+    place = int(response.headers["inference-header-content-length"])
+    found: dict[str, bytes] = {}
+    for output in json.loads(response.content[:place])["outputs"]:
+        size = output.get("parameters", {}).get("binary_data_size")
+        if size is not None:
+            found[output["name"]] = response.content[place : place + size]
+            place += size
+    assert place == len(response.content)
+    return found
+
+
+def sized(name: str, datatype: str, shape: list[int], size: int) -> dict[str, Any]:
+    return {"name": name, "datatype": datatype, "shape": shape, "parameters": {"binary_data_size": size}}
+
+
+ALL = {"binary_data_output": True}
+
+
+@pytest.mark.parametrize(
+    ("model", "datatype", "raw"),
+    [
+        ("identity_fp32", "FP32", np.array([6.8, np.nan, np.inf], "<f4").tobytes()),
+        ("identity_fp16", "FP16", np.array([1.5, -2, 65504], "<f2").tobytes()),
+        ("identity_int64", "INT64", np.array([2**63 - 1, -(2**63), 0], "<i8").tobytes()),
+        ("identity_uint8", "UINT8", bytes([0, 255, 7])),
+        ("identity_uint32", "UINT32", np.array([0, 2**32 - 1, 7], "<u4").tobytes()),
+        ("identity_bool", "BOOL", bytes([1, 0, 1])),
+        ("simple_identity", "BYTES", b"\3\0\0\0abc\0\0\0\0\2\0\0\0\xc5\xbe"),
+    ],
+)
+def test_every_datatype_comes_back_in_bytes_as_it_went_in(several: Served, model: str, datatype: str, raw: bytes) -> None:
+    head = {"inputs": [sized("INPUT0", datatype, [1, 3], len(raw))], "parameters": ALL}
+    assert blobs(binary(several, model, head, raw)) == {"OUTPUT0": raw}
+
+
+def test_bytes_and_json_side_by_side(several: Served) -> None:
+    first, ones = np.arange(1, 17, dtype="<i4").tobytes(), tensor("INPUT1", "INT32", [1, 16], ONES)
+    wanted = [{"name": "OUTPUT1"}, {"name": "OUTPUT0", "parameters": {"binary_data": True}}]
+    head = {"inputs": [sized("INPUT0", "INT32", [1, 16], 64), ones], "outputs": wanted, "parameters": ALL}
+    answer = binary(several, "simple", head, first)
+    assert blobs(answer) == {"OUTPUT0": np.arange(2, 18, dtype="<i4").tobytes()}
+    length = int(answer.headers["inference-header-content-length"])
+    assert json.loads(answer.content[:length])["outputs"][0]["data"] == list(range(16))
+
+
+def test_bytes_of_a_model_of_columns(several: Served) -> None:
+    native = httpx.post(f"{several.url}/models/iris_model/predict", json={"instances": ROWS}).json()["predictions"]
+    for kind in ("<f8", "<f4"):
+        raw = np.array(ROWS, kind).tobytes()
+        head = {
+            "inputs": [sized("X", f"FP{(kind[-1] == '8' and 64) or 32}", [2, 4], len(raw))],
+            "outputs": [{"name": "prediction"}],
+        }
+        assert outputs(binary(several, "iris_model", head, raw))["prediction"]["data"] == native
+    almost = (np.array(ROWS, "<f4").view("<u4") >> 16).astype("<u2").tobytes()
+    head = {"inputs": [sized("X", "BF16", [2, 4], len(almost))], "outputs": [{"name": "prediction"}]}
+    assert outputs(binary(several, "iris_model", head, almost))["prediction"]["data"] == native
+
+
+def test_bare_bytes_of_the_only_input(several: Served) -> None:
+    raw = np.array(ROWS, "<f8").tobytes()
+    native = httpx.post(f"{several.url}/models/iris_model/predict", json={"instances": ROWS}).json()["predictions"]
+    assert np.frombuffer(blobs(binary(several, "iris_model", None, raw, "0"))["prediction"], "<i8").tolist() == native
+    assert blobs(binary(several, "identity_fp32", None, b"\0" * 12, "0")) == {"OUTPUT0": b"\0" * 12}
+    assert "whole number of rows" in refused(binary(several, "iris_model", None, raw[:-1], "0"))
+    assert "2 inputs" in refused(binary(several, "simple", None, raw, "0"))
+    assert "text" in refused(binary(several, "simple_identity", None, raw, "0"))
+
+
+def test_binary_answers_are_compressed_like_others(several: Served) -> None:
+    raw = np.array([[1.5, 2.5]], "<f4").tobytes()
+    head = json.dumps({"inputs": [sized("INPUT0", "FP32", [1, 2], 8)], "parameters": ALL}).encode()
+    headers = {"inference-header-content-length": str(len(head)), "content-encoding": "gzip"}
+    assert blobs(infer(several, "identity_fp32", gzip.compress(head + raw), headers)) == {"OUTPUT0": raw}
+
+
+FOUR = {"inputs": [sized("INPUT0", "FP32", [1, 4], 16)]}
+
+
+@pytest.mark.parametrize(
+    ("says", "model", "head", "rest", "length"),
+    [
+        ("length of the JSON", "identity_fp32", FOUR, bytes(16), "-1"),
+        ("length of the JSON", "identity_fp32", FOUR, bytes(16), "x"),
+        ("length of the JSON", "identity_fp32", FOUR, bytes(16), "99999999"),
+        ("JSON", "identity_fp32", FOUR, bytes(16), "7"),
+        ("not behind the JSON", "identity_fp32", FOUR, bytes(15), None),
+        ("additional", "identity_fp32", FOUR, bytes(17), None),
+        ("Expected 20, got 16", "identity_fp32", {"inputs": [sized("INPUT0", "FP32", [1, 5], 16)]}, bytes(16), None),
+        ("not behind", "identity_fp32", {"inputs": [sized("INPUT0", "FP32", [1, 4], -16)]}, bytes(16), None),
+        ("one of them", "identity_fp32", {"inputs": [FOUR["inputs"][0] | {"data": [1, 2, 3, 4]}]}, bytes(16), None),
+        ("end before", "simple_identity", {"inputs": [sized("INPUT0", "BYTES", [1, 1], 8)]}, b"\5\0\0\0abcd", None),
+        ("end before", "simple_identity", {"inputs": [sized("INPUT0", "BYTES", [1, 2**40], 8)]}, bytes(8), None),
+        ("UTF-8", "simple_identity", {"inputs": [sized("INPUT0", "BYTES", [1, 1], 5)]}, b"\1\0\0\0\xff", None),
+        ("mismatch", "simple_identity", {"inputs": [sized("INPUT0", "BYTES", [1, 1], 8)]}, bytes(8), None),
+    ],
+)
+def test_bytes_that_do_not_fit(several: Served, says: str, model: str, head: Any, rest: bytes, length: str | None) -> None:
+    assert says in refused(binary(several, model, head, rest, length))
+
+
+def test_bytes_without_the_header(several: Served) -> None:
+    assert "not behind" in refused(infer(several, "identity_fp32", FOUR))
+
+
+def test_a_model_is_unloaded_and_loaded_again(several: Served) -> None:
+    def model(path: str) -> int:
+        return httpx.get(f"{several.url}/v2/models/unloadable{path}").status_code
+
+    url = f"{several.url}/v2/repository/models/unloadable"
+    body = {"inputs": [tensor("INPUT0", "FP32", [1, 1], [2.5])]}
+    assert httpx.post(f"{url}/unload", content=b'{"parameters":{"unload_dependents":false}}').status_code == 200
+    assert (model(""), model("/ready"), infer(several, "unloadable", body).status_code) == (404, 404, 404)
+    listed = httpx.post(f"{several.url}/v2/repository/index").json()
+    assert {"name": "unloadable", "version": "", "state": "UNAVAILABLE", "reason": "unloaded"} in listed
+    assert httpx.get(f"{several.url}/v2/health/ready").json() == {"ready": True}
+    assert httpx.post(f"{url}/load", content=b"{}").json() == {"name": "unloadable", "load": True}
+    assert (model(""), model("/ready")) == (200, 200)
+    assert outputs(infer(several, "unloadable", body))["OUTPUT0"]["data"] == [2.5]
+    for verb in ("load", "unload"):
+        unknown = httpx.post(f"{several.url}/v2/repository/models/nobody/{verb}")
+        assert (unknown.status_code, list(unknown.json())) == (404, ["error"])
+
+
+def test_the_configuration_names_the_tensors(several: Served) -> None:
+    config = get(several, "/v2/models/simple/config")
+    assert config["input"][0] == {"name": "INPUT0", "data_type": "TYPE_INT32", "dims": [-1, 16]}
+    assert get(several, "/v2/models/simple_identity/config")["output"][0]["data_type"] == "TYPE_STRING"
 
 
 def test_the_repository_index(several: Served) -> None:

@@ -1,10 +1,10 @@
-"""Tensors as the Open Inference Protocol writes them in JSON: datatypes, shapes and data ↔ arrays. Pure."""
+"""Tensors as the Open Inference Protocol writes them: datatypes, shapes, and their elements in JSON ↔ arrays. Pure."""
 
 from __future__ import annotations
 
 import math
 from itertools import chain
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,7 +27,7 @@ NUMPY: dict[str, type[np.generic]] = {
     "FP64": np.float64,
     "BYTES": np.object_,
 }
-"""The protocol's datatypes. BF16 is left out: no model that is served here takes or gives it."""
+"""The protocol's datatypes as arrays hold them. BF16 is left out: it is read from bytes alone, and becomes float32."""
 
 _DATATYPES = {np.dtype(kind).name: datatype for datatype, kind in NUMPY.items()} | {"string": "BYTES"}
 _KINDS = {bool: "BOOL", int: "INT64", float: "FP64"}
@@ -39,6 +39,14 @@ _ELEMENTS: dict[str, frozenset[type]] = {
     "f": frozenset((int, float, type(None))),
     "O": frozenset((str, type(None))),
 }
+
+
+class Tensor(NamedTuple):
+    """A named array with the datatype under which it goes over the wire."""
+
+    name: str
+    datatype: str
+    array: NDArray[Any]
 
 
 def datatype_of(declared: Column | Output) -> str:
@@ -59,25 +67,40 @@ def datatype_of(declared: Column | Output) -> str:
 
 def read(name: str, datatype: str, shape: list[int], data: Any) -> NDArray[Any]:
     """The array that input `name`'s JSON means. Raises InputError."""
-    kind = NUMPY.get(datatype)
-    if kind is None:
-        raise InputError(f"input '{name}': its datatype is none of {', '.join(NUMPY)}", code="wrong_type", column=name)
-    if kind is np.float16:
-        raise InputError(f"input '{name}': receiving FP16 data via JSON is not supported", code="wrong_type", column=name)
-    if not shape or min(shape) < 0:
-        raise InputError(f"input '{name}': a shape has the number of rows first and nothing negative", code="wrong_shape")
+    if datatype in ("FP16", "BF16"):
+        raise InputError(f"input '{name}': receiving {datatype} data via JSON is not supported", code="wrong_type", column=name)
+    dtype = dtype_of(name, datatype)
+    check_shape(name, shape)
     if not isinstance(data, list):
         raise InputError(f"input '{name}': its \"data\" must be a list", code="invalid_body", column=name)
     values = _flattened(name, cast("list[Any]", data), shape)
-    dtype = np.dtype(kind)
     if not _ELEMENTS[dtype.kind].issuperset(map(type, values)):
         raise InputError(f"input '{name}': its data has an element that is no {datatype}", code="wrong_type", column=name)
+    return array_of_elements(name, datatype, dtype, shape, values)
+
+
+def array_of_elements(name: str, datatype: str, dtype: np.dtype[Any], shape: list[int], values: list[Any]) -> NDArray[Any]:
+    """Elements in row-major order, as many as the shape says, as an array. Raises InputError."""
     try:
         return _array(values, dtype).reshape(shape)
     except OverflowError:
         raise InputError(f"input '{name}': an element is outside {datatype}'s range", code="wrong_type", column=name) from None
     except ValueError:  # an empty tensor can still have a shape that no array has
-        raise _disagreement(name) from None
+        raise disagreement(name) from None
+
+
+def dtype_of(name: str, datatype: str) -> np.dtype[Any]:
+    """The dtype of input `name`'s array. Raises InputError."""
+    kind = NUMPY.get(datatype)
+    if kind is None:
+        raise InputError(f"input '{name}': its datatype is none of {', '.join(NUMPY)}", code="wrong_type", column=name)
+    return np.dtype(kind)
+
+
+def check_shape(name: str, shape: list[int]) -> None:
+    """Raises InputError for a shape that no tensor of rows has."""
+    if not shape or min(shape) < 0:
+        raise InputError(f"input '{name}': a shape has the number of rows first and nothing negative", code="wrong_shape")
 
 
 def write(datatype: str, values: NDArray[Any]) -> list[Any]:
@@ -97,17 +120,18 @@ def _flattened(name: str, data: list[Any], shape: list[int]) -> list[Any]:
     """Row-major elements of data that is flat already or nested as `shape` says. Raises InputError."""
     if data and type(data[0]) is list:
         if len(data) != shape[0]:
-            raise _disagreement(name)
+            raise disagreement(name)
         for size in shape[1:]:
             if not all(type(part) is list and len(part) == size for part in data):
-                raise _disagreement(name)
+                raise disagreement(name)
             data = list(chain.from_iterable(data))
     if len(data) != math.prod(shape):
-        raise _disagreement(name)
+        raise disagreement(name)
     return data
 
 
-def _disagreement(name: str) -> InputError:
+def disagreement(name: str) -> InputError:
+    """The refusal of data that are not what their shape says."""
     return InputError(f"input '{name}': its shape and its data do not agree", code="wrong_shape", column=name)
 
 

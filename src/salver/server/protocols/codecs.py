@@ -1,0 +1,45 @@
+"""The codec of each lane that is asked by tensors, made once and found again by every protocol."""
+
+from __future__ import annotations
+
+from weakref import WeakKeyDictionary
+
+from salver.engine.engine import Engine
+from salver.engine.lane import Lane
+from salver.errors import NotFound
+from salver.server.protocols.infer import Codec
+from salver.server.settings import Limits
+from salver.types.reference import Reference
+
+
+class Codecs:
+    """Finds the codec that answers for a model's name and version as clients give them."""
+
+    def __init__(self, engine: Engine, limits: Limits) -> None:
+        self.engine = engine
+        self.limits = limits
+        self._made: WeakKeyDictionary[Lane, Codec] = WeakKeyDictionary()
+
+    def find(self, name: str, version: str = "") -> Codec:
+        """The codec of a model, of its default version when none is given. Raises NotFound, Unavailable or InputError."""
+        reference = Reference.parse(f"{name}@{version}" if version else name)
+        try:
+            return self.of(self.engine.find(reference))
+        except NotFound as error:
+            # Stock clients look for these words.
+            which = f" version '{version}'" if version else ""
+            raise NotFound(f"Request for unknown model: '{name}'{which} is not found", code=error.code) from error
+
+    def of(self, lane: Lane) -> Codec:
+        found = self._made.get(lane)
+        if found is None:
+            found = self._made[lane] = Codec(lane, self.limits)
+        return found
+
+    def versions(self, name: str) -> list[str]:
+        """The versions of a model that are awake."""
+        return [str(number) for number in sorted(self.engine.lanes[name])]
+
+    def lanes(self) -> list[Lane]:
+        """Every version of every model."""
+        return [lane for versions in self.engine.lanes.values() for _, lane in sorted(versions.items())]

@@ -1,0 +1,225 @@
+"""gRPC as its protocol has it, asked with messages made from the descriptor that is shipped."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import grpc
+import httpx
+import numpy as np
+import pytest
+from google.protobuf.descriptor_pool import DescriptorPool
+from grpc_reflection.v1alpha.proto_reflection_descriptor_database import ProtoReflectionDescriptorDatabase
+
+from salver.door.key import new_key
+from salver.door.keys import Keys
+from salver.registry.store import open_store
+from salver.server.rpc.messages import SERVICE, message
+from tests.echo import echo_folder
+from tests.serving import Served, free_port, serving
+
+RPC = Path(__file__).resolve().parents[3] / "src" / "salver" / "server" / "rpc"
+UNLIMITED = [("grpc.max_send_message_length", -1), ("grpc.max_receive_message_length", -1)]
+
+
+@pytest.fixture
+def channel(several: Served) -> Iterator[grpc.Channel]:
+    with grpc.insecure_channel(several.grpc, options=UNLIMITED) as made:
+        yield made
+
+
+def call(channel: grpc.Channel, name: str, content: Any, timeout_s: float = 30.0, service: str = SERVICE) -> Any:
+    """The answer to a message, or to bytes as they are."""
+    request = content if isinstance(content, bytes) else content.SerializeToString()
+    read = message(f"{name}Response").FromString if service == SERVICE else None
+    return channel.unary_unary(f"/{service}/{name}", None, read)(request, timeout=timeout_s)
+
+
+def refused(channel: grpc.Channel, name: str, content: Any, timeout_s: float = 30.0) -> tuple[str, str, str]:
+    """The status, our own code, and the text."""
+    with pytest.raises(grpc.RpcError) as raised:
+        call(channel, name, content, timeout_s)
+    trailing = dict(raised.value.trailing_metadata() or ())
+    return raised.value.code().name, trailing.get("salver-code", ""), raised.value.details() or ""
+
+
+def infer(model: str, *inputs: dict[str, Any], raw: tuple[bytes, ...] = (), **more: Any) -> Any:
+    return message("ModelInferRequest")(model_name=model, inputs=list(inputs), raw_input_contents=raw, **more)
+
+
+def tensor(name: str, datatype: str, shape: list[int], **contents: Any) -> dict[str, Any]:
+    return {"name": name, "datatype": datatype, "shape": shape} | ({"contents": contents} if contents else {})
+
+
+def test_the_descriptor_is_that_of_the_proto_file(tmp_path: Path) -> None:
+    compiled = tmp_path / "inference.binpb"
+    arguments = ["-m", "grpc_tools.protoc", "-I", str(RPC), f"--descriptor_set_out={compiled}", "inference.proto"]
+    subprocess.run([sys.executable, *arguments], check=True)
+    assert compiled.read_bytes() == (RPC / "inference.binpb").read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("model", "datatype", "field", "values"),
+    [
+        ("identity_fp32", "FP32", "fp32_contents", [1.5, float("inf"), -2.25]),
+        ("identity_int64", "INT64", "int64_contents", [2**63 - 1, -(2**63), 0]),
+        ("identity_bool", "BOOL", "bool_contents", [True, False, True]),
+        ("identity_uint8", "UINT8", "uint_contents", [0, 255, 7]),
+        ("identity_uint32", "UINT32", "uint_contents", [0, 2**32 - 1, 7]),
+        ("simple_identity", "BYTES", "bytes_contents", ["žebra".encode(), b"", b"a"]),
+    ],
+)
+def test_typed_contents_are_answered_in_kind(
+    channel: grpc.Channel, model: str, datatype: str, field: str, values: list[Any]
+) -> None:
+    answer = call(channel, "ModelInfer", infer(model, tensor("INPUT0", datatype, [1, 3], **{field: values}), id="9"))
+    assert (answer.model_name, answer.model_version, answer.id) == (model, "1", "9")
+    assert list(getattr(answer.outputs[0].contents, field)) == values
+    assert list(answer.outputs[0].shape) == [1, 3] and not answer.raw_output_contents
+
+
+def test_raw_contents_are_answered_in_kind_and_where_asked_for(channel: grpc.Channel) -> None:
+    raw = np.array([1.5, 2.5], "<f4").tobytes()
+    answer = call(channel, "ModelInfer", infer("identity_fp32", tensor("INPUT0", "FP32", [1, 2]), raw=(raw,)))
+    assert list(answer.raw_output_contents) == [raw] and not answer.outputs[0].HasField("contents")
+    typed = tensor("INPUT0", "FP32", [1, 2], fp32_contents=[1.5, 2.5])
+    asked = infer("identity_fp32", typed, parameters={"binary_data_output": {"bool_param": True}})
+    assert list(call(channel, "ModelInfer", asked).raw_output_contents) == [raw]
+
+
+def test_requested_outputs_and_versions(channel: grpc.Channel) -> None:
+    row = np.array([[5.1, 3.5, 1.4, 0.2]], "<f8").tobytes()
+    wanted = [{"name": "probabilities"}, {"name": "prediction_id"}]
+    asked = infer("iris_model", tensor("X", "FP64", [1, 4]), raw=(row,), outputs=wanted, model_version="1")
+    answer = call(channel, "ModelInfer", asked)
+    assert [output.name for output in answer.outputs] == ["probabilities", "prediction_id"]
+    assert sum(np.frombuffer(answer.raw_output_contents[0], "<f8")) == pytest.approx(1)
+    columns = [tensor(f"x{i}", "FP64", [1], fp64_contents=[value]) for i, value in enumerate((5.1, 3.5, 1.4, 0.2))]
+    assert list(call(channel, "ModelInfer", infer("iris_model", *columns)).outputs[0].contents.int64_contents) == [0]
+    asked.model_version = "2"
+    assert refused(channel, "ModelInfer", asked)[:2] == ("NOT_FOUND", "unknown_version")
+
+
+FOUR = tensor("INPUT0", "FP32", [1, 4])
+
+
+@pytest.mark.parametrize(
+    ("says", "content"),
+    [
+        ("raw_input_contents for", infer("identity_fp32", FOUR, raw=(bytes(16), bytes(16)))),
+        ("must not be specified", infer("identity_fp32", FOUR | {"contents": {"fp32_contents": [1]}}, raw=(bytes(16),))),
+        ("Expected 16, got 12", infer("identity_fp32", FOUR, raw=(bytes(12),))),
+        ("do not agree", infer("identity_fp32", FOUR)),
+        ("FP16", infer("identity_fp16", tensor("INPUT0", "FP16", [1, 1], fp32_contents=[1]))),
+        ("range", infer("identity_uint8", tensor("INPUT0", "UINT8", [1, 1], uint_contents=[256]))),
+        ("datatype", infer("identity_fp32", tensor("INPUT0", "FLOAT", [1, 1]), raw=(bytes(4),))),
+        ("negative", infer("identity_fp32", tensor("INPUT0", "FP32", [-1, 4]), raw=(bytes(16),))),
+        ("output", infer("identity_fp32", FOUR, raw=(bytes(16),), outputs=[{"name": "nothing"}])),
+        ("no ModelInferRequest", b"\xff\xff\xff\xff"),
+        ("inputs", infer("identity_fp32")),
+    ],
+)
+def test_what_does_not_fit_is_an_invalid_argument(channel: grpc.Channel, says: str, content: Any) -> None:
+    status, code, text = refused(channel, "ModelInfer", content)
+    assert status == "INVALID_ARGUMENT" and code and says in text
+
+
+def test_statuses(channel: grpc.Channel) -> None:
+    unknown = infer("nobody", FOUR, raw=(bytes(16),))
+    assert refused(channel, "ModelInfer", unknown)[:2] == ("NOT_FOUND", "unknown_model")
+    assert refused(channel, "RepositoryModelLoad", message("RepositoryModelLoadRequest")(model_name="nobody"))[0] == "NOT_FOUND"
+    with pytest.raises(grpc.RpcError) as raised:
+        channel.unary_unary(f"/{SERVICE}/TraceSetting")(b"", timeout=10)
+    assert raised.value.code() is grpc.StatusCode.UNIMPLEMENTED
+
+
+def test_load_and_unload_as_kserve_names_the_model(channel: grpc.Channel) -> None:
+    kserve = {"repository_name": "unloadable"}
+    assert call(channel, "RepositoryModelUnload", message("RepositoryModelUnloadRequest")(**kserve)).is_unloaded
+    assert not call(channel, "ModelReady", message("ModelReadyRequest")(name="unloadable")).ready
+    done = call(channel, "RepositoryModelLoad", message("RepositoryModelLoadRequest")(**kserve))
+    assert (done.model_name, done.is_loaded) == ("unloadable", True)
+
+
+def test_large_messages_and_too_large_ones(channel: grpc.Channel) -> None:
+    shape = [1, 4_000_000]
+    answer = call(channel, "ModelInfer", infer("identity_fp32", tensor("INPUT0", "FP32", shape), raw=(bytes(16_000_000),)))
+    assert len(answer.raw_output_contents[0]) == 16_000_000
+    status, code, text = refused(channel, "ModelInfer", bytes(65 * 2**20))
+    assert (status, code) == ("RESOURCE_EXHAUSTED", "too_large") and "bytes" in text
+    assert call(channel, "ServerLive", b"").live
+
+
+def test_health_and_reflection(several: Served, channel: grpc.Channel) -> None:
+    for service in (b"", b"\x0a" + bytes([len(SERVICE)]) + SERVICE.encode()):
+        assert call(channel, "Check", service, service="grpc.health.v1.Health") == b"\x08\x01"  # SERVING
+    reflected = ProtoReflectionDescriptorDatabase(channel)
+    assert {SERVICE, "grpc.health.v1.Health"} <= set(reflected.get_services())
+    found = DescriptorPool(reflected).FindServiceByName(SERVICE)
+    assert "ModelInfer" in found.methods_by_name
+
+
+@pytest.fixture(scope="module")
+def slow(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    """A model whose batches take 0.4 s."""
+    folder = echo_folder(tmp_path_factory.mktemp("models") / "slow", delay_s=0.4)
+    with serving([folder], grpc_port=free_port()) as served:
+        yield served
+
+
+def number(value: float) -> Any:
+    return infer("slow", tensor("x0", "FP64", [1], fp64_contents=[value]))
+
+
+def test_an_expired_deadline_leaves_the_queue(slow: Served) -> None:
+    with grpc.insecure_channel(slow.grpc) as channel:
+        stub = channel.unary_unary(f"/{SERVICE}/ModelInfer", None, message("ModelInferResponse").FromString)
+        first = stub.future(number(1).SerializeToString(), timeout=30)
+        time.sleep(0.1)  # it is with the model; what comes now waits behind it
+        expired = [stub.future(number(2).SerializeToString(), timeout=0.1) for _ in range(3)]
+        assert [one.exception().code() for one in expired] == [grpc.StatusCode.DEADLINE_EXCEEDED] * 3
+        assert list(first.result().outputs[0].contents.fp64_contents) == [1]
+        assert list(call(channel, "ModelInfer", number(3)).outputs[0].contents.fp64_contents) == [3]
+    metrics = httpx.get(f"{slow.url}/metrics").text
+    assert 'salver_requests_abandoned_total{model="slow",version="1"} 3.0' in metrics
+    assert 'salver_predictions_total{model="slow",version="1"} 2.0' in metrics
+
+
+def test_stopping_finishes_what_is_in_flight(tmp_path: Path) -> None:
+    folder = echo_folder(tmp_path / "slow", delay_s=0.5)
+    with serving([folder], grpc_port=free_port()) as served, grpc.insecure_channel(served.grpc) as channel:
+        stub = channel.unary_unary(f"/{SERVICE}/ModelInfer", None, message("ModelInferResponse").FromString)
+        asked = stub.future(number(1).SerializeToString(), timeout=30)
+        time.sleep(0.2)
+        served.process.terminate()
+        assert list(asked.result().outputs[0].contents.fp64_contents) == [1]
+        assert served.process.wait(10) == 0
+
+
+def test_keys_open_over_grpc_what_they_open_over_http(tmp_path: Path) -> None:
+    folder, store = echo_folder(tmp_path / "echo"), tmp_path / "store"
+    made, key = new_key("caller", ("predict",))
+    Keys(open_store(str(store))).add(made)
+    with serving([folder], store=store, grpc_port=free_port()) as served, grpc.insecure_channel(served.grpc) as channel:
+        asked = infer("echo", tensor("x0", "FP64", [1], fp64_contents=[1.5])).SerializeToString()
+        stub = channel.unary_unary(f"/{SERVICE}/ModelInfer", None, message("ModelInferResponse").FromString)
+        unload = channel.unary_unary(f"/{SERVICE}/RepositoryModelUnload")
+        assert refused(channel, "ModelInfer", asked)[:2] == ("UNAUTHENTICATED", "unauthenticated")
+        for shown in (("authorization", f"Bearer {key}"), ("x-api-key", key)):
+            assert list(stub(asked, metadata=[shown], timeout=10).outputs[0].contents.fp64_contents) == [1.5]
+        with pytest.raises(grpc.RpcError) as raised:
+            unload(message("RepositoryModelUnloadRequest")(model_name="echo").SerializeToString(), metadata=[shown])
+        assert raised.value.code() is grpc.StatusCode.PERMISSION_DENIED
+        assert call(channel, "ServerLive", b"").live
+
+
+def test_a_port_that_is_taken_is_said_so(slow: Served, tmp_path: Path) -> None:
+    taken = int(slow.grpc.rpartition(":")[2])
+    with serving([echo_folder(tmp_path / "other")], grpc_port=taken, wait=False) as served:
+        assert served.process.wait(30) == 1
+        assert "--grpc-port" in served.output.read_text()
