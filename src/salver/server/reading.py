@@ -7,7 +7,6 @@ import re
 from typing import Any, TypeVar
 
 import msgspec
-import numpy as np
 
 from salver.errors import InputError, TooLarge
 from salver.server.settings import Limits
@@ -18,11 +17,11 @@ _REPEATING = {
     "Object contains unknown field": "a member is not known",
     "Invalid enum value": "a value is not one of those known",
 }
+_SMALL_BYTES = 4096  # here two counts cost less than what follows
+_OPENING, _PAIR = b"[", b"[]"
+_AS_ARRAYS = bytes.maketrans(b"{}", b"[]")
 _NO_BRACKETS = bytes(set(range(256)) - set(b'[]{}"'))
 _ESCAPED = re.compile(rb"\\.", re.DOTALL)
-_STEP = 2**20
-_STEPS = np.zeros(256, np.int32)
-_STEPS[list(b"[{")], _STEPS[list(b"]}")] = 1, -1
 _QUOTED = re.compile(rb'"[^"]*"')
 
 
@@ -50,11 +49,13 @@ def read(decoder: msgspec.json.Decoder[_Read], body: bytes, limits: Limits = _LI
 def require_moderate(body: bytes, limits: Limits) -> None:
     """Raises TooLarge for JSON that would take far more memory than its bytes, InputError for JSON nested too deeply.
 
-    Both are found without making anything of it: a value costs a comma or a bracket, and brackets are counted outside of text.
+    Both are found without making anything of it. A value costs a comma or a bracket.
     """
-    if len(body) > 2 * limits.json_values and body.count(b",") + _openings(body) >= limits.json_values:
+    if len(body) > 2 * limits.json_values and sum(map(body.count, (b",", b"[", b"{"))) >= limits.json_values:
         raise TooLarge(f"a body may have at most {limits.json_values} values; send the rows in parts")
-    if _openings(body) > limits.json_depth < _depth(body):
+    if len(body) < _SMALL_BYTES and body.count(b"[") + body.count(b"{") <= limits.json_depth:
+        return
+    if _is_deeper(body, limits.json_depth):
         raise InputError(f"the body is nested too deeply: at most {limits.json_depth} levels are read", code="invalid_json")
 
 
@@ -70,21 +71,21 @@ def require_columns(count: int, limits: Limits) -> None:
         raise TooLarge(f"a request may have at most {limits.columns} columns")
 
 
-def _openings(body: bytes) -> int:
-    return body.count(b"[") + body.count(b"{")
-
-
-def _depth(body: bytes) -> int:
-    """How deep brackets are nested, in JSON; of what is none, the decoder says so."""
+def _is_deeper(body: bytes, depth: int) -> bool:
+    """Whether brackets are nested deeper than that. Of what is no JSON, the decoder says so."""
     if b"\\" in body:
         body = _ESCAPED.sub(b"", body)
-    brackets = np.frombuffer(_QUOTED.sub(b"", body.translate(None, _NO_BRACKETS)), np.uint8)
-    depth = deepest = 0
-    for start in range(0, len(brackets), _STEP):
-        steps = _STEPS[brackets[start : start + _STEP]].cumsum()
-        deepest = max(deepest, depth + int(steps.max()))
-        depth += int(steps[-1])
-    return deepest
+    # What is left of most texts is an empty pair of quotes, which says nothing of what stands before or after.
+    brackets = body.translate(_AS_ARRAYS, _NO_BRACKETS).replace(b'""', b"")
+    if brackets.count(_OPENING) <= depth:
+        return False
+    brackets = _QUOTED.sub(b"", brackets)
+    for _ in range(depth):  # each time, the innermost level goes
+        outer = brackets.replace(_PAIR, b"")
+        if len(outer) == len(brackets):
+            return outer.count(_OPENING) > depth
+        brackets = outer
+    return _OPENING in brackets
 
 
 def loads(body: bytes) -> Any:
