@@ -21,6 +21,7 @@ from salver.server.hot import HotProtocol
 if TYPE_CHECKING:
     from salver.server.rpc.listener import Listener
 
+_GOODBYE_S = 2.0  # how long a TLS connection waits for the other side's goodbye
 _LOOK_S = 0.1  # how often a server that is still loading looks whether it is told to stop
 
 
@@ -87,11 +88,12 @@ class Server(uvicorn.Server):
         gc.freeze()
 
     def _bound_handshakes(self) -> None:
-        # uvicorn has no word for it, and a minute, the event loop's own limit, is long for somebody who says nothing.
+        # uvicorn has no word for these, and the event loop's own, a minute and half of one, are long for who says nothing.
         if self._entrance.certificate:
             loop: Any = asyncio.get_running_loop()
             limit_s = self._entrance.settings.limits.handshake_s
-            loop.create_server = functools.partial(loop.create_server, ssl_handshake_timeout=limit_s)
+            bounds = {"ssl_handshake_timeout": limit_s, "ssl_shutdown_timeout": _GOODBYE_S}
+            loop.create_server = functools.partial(loop.create_server, **bounds)
 
     @contextmanager
     def capture_signals(self) -> Generator[None, None, None]:
