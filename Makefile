@@ -13,7 +13,7 @@ install = $(1)/bin/python -m pip install --quiet
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check bench soak clean
+.PHONY: help demo test check bench soak programs clean
 
 help:  ## list the verbs
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-6s  %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -21,7 +21,7 @@ help:  ## list the verbs
 demo: $(VENV)/.demo  ## train a model, serve it, ask it, show the log (KEEP=1 leaves it running)
 	@$(BIN)/python examples/demo.py $(if $(KEEP),--keep)
 
-test: $(VENV)/.dev  ## run the tests
+test: $(VENV)/.dev programs  ## run the tests
 	$(BIN)/python -m pytest tests/conformance --numprocesses 2 --dist worksteal
 	$(BIN)/python -m pytest --ignore tests/conformance -m "not soak and not alone" --numprocesses 2 --dist loadfile
 	$(BIN)/python -m pytest --ignore tests/conformance -m "alone and not soak"
@@ -36,8 +36,18 @@ bench: .bench/.made  ## measure beside nginx, Flask and FastAPI (needs wrk and n
 	.bench/bin/python -m benchmarks.run $(if $(WRITE),--write)
 	.bench/bin/python -m benchmarks.startup $(if $(WRITE),--write)
 
-soak: $(VENV)/.dev  ## the long runs
+soak: $(VENV)/.dev programs  ## the long runs
 	$(BIN)/python -m pytest -m soak
+
+# The servers that tests start, each with Debian's package. The path is that of root, where some of them lie.
+PROGRAMS := postgres:postgresql redis-server:redis-server nats-server:nats-server rabbitmq-server:rabbitmq-server
+
+programs:  ## the servers that tests start, from Debian (installs what is missing, as root)
+	@PATH="$$PATH:/usr/sbin:$$(echo /usr/lib/postgresql/*/bin)"; missing=; \
+	for pair in $(PROGRAMS); do command -v $${pair%%:*} >/dev/null || missing="$$missing $${pair##*:}"; done; \
+	if [ -z "$$missing" ]; then exit 0; fi; \
+	if [ "$$(id -u)" != 0 ] || ! command -v apt-get >/dev/null; then echo "the tests start servers: install$$missing" >&2; exit 1; fi; \
+	echo "installing$$missing"; apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $$missing >/dev/null
 
 clean:  ## remove everything that was made
 	rm -rf $(VENV) .bench .demo dist build .ruff_cache .hypothesis .pytest_cache

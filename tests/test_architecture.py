@@ -47,6 +47,8 @@ DISTRIBUTIONS = {
     "prometheus_client": "prometheus-client",
     "google": "protobuf",
     "model_signing": "model-signing",
+    "adbc_driver_postgresql": "adbc-driver-postgresql",
+    "adbc_driver_sqlite": "adbc-driver-sqlite",
 }
 """Imports whose package is called otherwise."""
 

@@ -9,6 +9,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from salver.batch.run import batch as batch
     from salver.embedded.model import load as load
     from salver.lower.save import save as save
     from salver.registry.registry import Registry as Registry
@@ -19,6 +20,7 @@ _NAMES = {
     "Column": "salver.types.signature:Column",
     "Output": "salver.types.signature:Output",
     "Registry": "salver.registry.registry:Registry",
+    "batch": "salver.batch:batch",
     "load": "salver.embedded.model:load",
     "log": "salver.log:log",
     "save": "salver.lower.save:save",

@@ -8,7 +8,11 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 
+from salver.batch.outputs import names_of
+from salver.batch.reading import Chunk
+from salver.batch.score import Scorer
 from salver.engine.batch import values_of
 from salver.lower.proof import largest_difference
 from salver.lower.rows import proof_rows
@@ -50,6 +54,17 @@ def its_own_rows_get_the_original_answers(subject: Subject) -> None:
         want = expected(subject, subject.columns)["prediction"]
     got = ask_many(subject, subject.rows)["predictions"]
     assert_agree(subject, subject.signature.prediction, want, got)
+
+
+@check
+def a_table_gets_the_answers_of_requests(subject: Subject) -> None:
+    rows, prediction = subject.rows[:_FEW], subject.signature.prediction
+    named = [dict(zip(subject.signature.names, row, strict=True)) for row in rows]
+    scored = Scorer(subject.model, seed=1)(Chunk(pa.table({}), range(len(rows)), rows=named), file=0)
+    columns = [scored.table[name].to_pylist() for name in names_of(subject.signature)[prediction.name]]
+    got = columns[0] if len(columns) == 1 else [list(row) for row in zip(*columns, strict=True)]
+    assert not scored.bad
+    assert_agree(subject, prediction, ask_many(subject, rows)["predictions"], got)
 
 
 @check

@@ -93,6 +93,7 @@ def _cold(given: argparse.Namespace) -> list[Record]:
     found = _log(given).sql(f"select {names} from predictions order by ts desc limit ?", [given.count]).dicts()
     for row in found:
         row["id"] = str(row["id"])
+        row["latency_us"] = row["latency_us"] or 0  # a batch has none
         row |= {name: msgspec.json.decode(row[name]) for name in ("inputs", "outputs", "flags") if row[name] is not None}
     return [Record(**row) for row in reversed(found)]
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from salver.errors import ConfigError
 from salver.log.commit import Snapshot
+from salver.log.registered import Registered, registered
 from salver.log.table import Kind
 
 if TYPE_CHECKING:
@@ -47,8 +48,7 @@ def relation(kind: Kind, now: Snapshot) -> str:
     if now.cold:
         parts.append(f"select {', '.join(kind.columns)}, date from ({parquet(kind, now.cold)})")
     if not parts:
-        nothing = ", ".join(f"null::{dtype} as {name}" for name, dtype in kind.columns.items())
-        parts.append(f"select {nothing}, null::DATE as date where false")
+        parts.append(f"select {_nothing(kind)}")
     return " union all ".join(parts)
 
 
@@ -61,11 +61,50 @@ def lines(kind: Kind, segments: Iterable[Path]) -> str:
 
 
 def parquet(kind: Kind, files: Iterable[Path]) -> str:
-    """SQL for the rows of cold files."""
-    return (
-        f"select * from read_parquet({_listed(files)}, hive_partitioning = true, hive_types = {_struct(kind.partition, str)}, "
-        "union_by_name = true)"
+    """SQL for the rows of cold files, those that were registered from elsewhere among them."""
+    known = list(files)
+    own = [path for path in known if path.suffix == ".parquet"]
+    columns = ", ".join([*kind.columns, "date"])
+    parts = [_elsewhere(found) for path in known if path not in own and (found := registered(path)) and found.files]
+    if own or not parts:
+        parts.append(
+            f"select {columns} from read_parquet({_listed(own)}, hive_partitioning = true, "
+            f"hive_types = {_struct(kind.partition, str)}, union_by_name = true)"
+            if own
+            else f"select {_nothing(kind)}"
+        )
+    return " union all ".join(parts)
+
+
+def _elsewhere(rows: Registered) -> str:
+    """SQL for predictions in the output of a batch job, with the columns of the table and `date`."""
+    inputs = ", ".join(f"{quoted(name)}, {_value(column, rows)}" for name, column in rows.inputs.items())
+    outputs = ", ".join(
+        f"{quoted(name)}, " + (_value(columns[0], rows) if len(columns) == 1 else f"[{', '.join(map(named, columns))}]")
+        for name, columns in rows.outputs.items()
     )
+    key = f"{named(rows.key)}::VARCHAR" if rows.key else "null::VARCHAR"
+    return (
+        f"select id::UUID as id, {rows.ts}::BIGINT as ts, {quoted(rows.model)} as model, {rows.version}::INTEGER as version, "
+        f"'batch' as route, 'batch' as source, null::BIGINT as latency_us, json_object({inputs}) as inputs, "
+        f"json_object({outputs}) as outputs, {key} as key, null::VARCHAR as trace, flags::JSON as flags, "
+        f"null::DOUBLE as weight, {quoted(rows.date)}::DATE as date from read_parquet({_listed(map(Path, rows.files))})"
+    )
+
+
+def _value(column: str, rows: Registered) -> str:
+    """A column as JSON has it: no NaN, and infinities by name."""
+    if column not in rows.floats:
+        return named(column)
+    name = named(column)
+    return (
+        f"case when isnan({name}) then null when isinf({name}) then "
+        f"to_json(if({name} > 0, 'Infinity', '-Infinity')) else to_json({name}) end"
+    )
+
+
+def _nothing(kind: Kind) -> str:
+    return ", ".join(f"null::{dtype} as {name}" for name, dtype in kind.columns.items()) + ", null::DATE as date where false"
 
 
 def date_of(ts: str) -> str:

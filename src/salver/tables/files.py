@@ -7,7 +7,6 @@ as such; anything else is text. An empty cell is missing; in a column of numbers
 from __future__ import annotations
 
 import csv
-import re
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -16,16 +15,12 @@ import msgspec
 from numpy.typing import NDArray
 
 from salver.errors import InputError
+from salver.tables.cells import BOOLS, MISSING, NUMBER, is_text, number_of
 from salver.tables.table import bound, read
 from salver.tables.values import array_of_values
 from salver.types.signature import Column, Columns, Signature
 
 SUFFIXES = (".csv", ".tsv", ".parquet", ".pq", ".jsonl", ".ndjson", ".json")
-
-_NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?|[+-]?(inf|infinity)", re.IGNORECASE)
-_WHOLE = re.compile(r"[+-]?\d+")
-_MISSING = frozenset(("", "nan", "na", "n/a", "null", "none"))
-_BOOLS = {"true": True, "false": False, "": None}
 
 
 def read_file(path: Path, signature: Signature | None = None) -> Columns:
@@ -81,24 +76,12 @@ def read_csv(path: Path, delimiter: str, signature: Signature | None) -> Columns
 def _typed(name: str, cells: Iterable[str], column: Column | None) -> NDArray[Any]:
     cells = list(cells)
     lowered = [cell.strip().lower() for cell in cells]
-    if not _is_text(column):
-        if all(cell in _MISSING or _NUMBER.fullmatch(cell) for cell in lowered):
-            return array_of_values(name, [_number(cell) for cell in lowered])
-        if all(cell in _BOOLS for cell in lowered):
-            return array_of_values(name, [_BOOLS[cell] for cell in lowered])
+    if not is_text(column):
+        if all(cell in MISSING or NUMBER.fullmatch(cell) for cell in lowered):
+            return array_of_values(name, [number_of(cell) for cell in lowered])
+        if all(cell in BOOLS for cell in lowered):
+            return array_of_values(name, [BOOLS[cell] for cell in lowered])
     return array_of_values(name, [cell or None for cell in cells])
-
-
-def _is_text(column: Column | None) -> bool:
-    if column is None or column.is_number:
-        return False
-    return column.dtype == "string" or any(isinstance(category, str) for category in column.categories or ())
-
-
-def _number(cell: str) -> int | float | None:
-    if cell in _MISSING:
-        return None
-    return int(cell) if _WHOLE.fullmatch(cell) else float(cell)
 
 
 def _read_json(path: Path) -> list[Any]:

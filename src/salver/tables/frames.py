@@ -78,8 +78,8 @@ class ArrowTable:
     def arrays(self) -> Iterator[NDArray[Any]]:
         for name, column in zip(self.names, self._table.columns, strict=True):
             kind = str(column.type)
-            if kind in _ARROW_NUMBERS and not column.null_count:
-                yield array_of_numpy(name, column.to_numpy())
+            if kind in _ARROW_NUMBERS and (not column.null_count or kind in _ARROW_FLOATS):
+                yield array_of_numpy(name, column.to_numpy())  # NaN where one is missing
             else:
                 yield array_of_values(name, column.to_pylist())
 
@@ -91,6 +91,5 @@ class ArrowTable:
         return made
 
 
-_ARROW_NUMBERS = frozenset(
-    ("int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64", "halffloat", "float", "double")
-)
+_ARROW_FLOATS = frozenset(("halffloat", "float", "double"))
+_ARROW_NUMBERS = _ARROW_FLOATS | {"int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64"}
