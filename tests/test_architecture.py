@@ -28,6 +28,7 @@ LAYERS = (
     ("engine",),
     ("embedded",),
     ("server", "batch", "stream", "dashboard"),
+    ("doctor",),
     ("cli",),
     ("__init__", "__main__"),
 )

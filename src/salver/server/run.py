@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import functools
 import gc
+import sys
 from collections.abc import Awaitable, Callable, Coroutine, Generator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -21,6 +22,7 @@ from salver.server.hot import HotProtocol
 if TYPE_CHECKING:
     from salver.server.rpc.listener import Listener
 
+_OTHER_FILES = 256  # open files that are no connections
 _GOODBYE_S = 2.0  # how long a TLS connection waits for the other side's goodbye
 _LOOK_S = 0.1  # how often a server that is still loading looks whether it is told to stop
 
@@ -63,6 +65,7 @@ class Server(uvicorn.Server):
         self.failure: Exception | None = None
 
     async def startup(self, sockets: Any = None) -> None:
+        self._allow_connections()
         self._bound_handshakes()
         await super().startup(sockets)
         if self.should_exit:
@@ -86,6 +89,18 @@ class Server(uvicorn.Server):
             return
         # What is loaded stays: the collector need not walk it again while somebody waits for an answer.
         gc.freeze()
+
+    def _allow_connections(self) -> None:
+        """As many open files as there may be connections, where the system lets us."""
+        if sys.platform != "win32":
+            import resource
+
+            soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+            wanted = self._entrance.settings.limits.connections + _OTHER_FILES
+            if hard != resource.RLIM_INFINITY:
+                wanted = min(wanted, hard)
+            if soft != resource.RLIM_INFINITY and soft < wanted:
+                resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
     def _bound_handshakes(self) -> None:
         # uvicorn has no word for these, and the event loop's own, a minute and half of one, are long for who says nothing.
