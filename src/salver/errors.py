@@ -16,6 +16,7 @@
     │   └── Untrusted            it runs code when it is read, and nobody trusted vouches for it
     ├── StoreError               the store can't be reached, or lacks what it needs
     ├── InUse                    refused, because a route needs it
+    ├── Incompatible             a version whose columns do not fit those who ask the one before it
     ├── LoweringError            this model has no lowering (it is served by its own framework)
     └── ConfigError              a setting or a command line that makes no sense
 
@@ -148,6 +149,12 @@ class InUse(SalverError):
     """What would be taken away is used by a route; the message says by which part of it."""
 
     code = "in_use"
+
+
+class Incompatible(SalverError):
+    """A version that would take another's place takes other columns, or gives other outputs: its callers would be refused."""
+
+    code = "incompatible"
 
 
 class LoweringError(SalverError):

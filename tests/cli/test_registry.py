@@ -81,6 +81,23 @@ def test_show(salver: Shell) -> None:
     assert "iris@1" in text and "champion" in text and "LogisticRegression" in text and "x3" in text
 
 
+def test_canary_and_shadow(salver: Shell) -> None:
+    said = salver("canary iris@2 --percent 5 --sticky header:x-user-id --by ann --why carefully")
+    assert said == "iris@2 answers 5 % of what iris is asked, by header:x-user-id\n"
+    assert "is asked what iris is asked" in salver("shadow iris@2")
+    shown = salver.json("show iris")
+    assert shown["canaries"] == [{"to": "2", "percent": 5.0, "sticky": "header:x-user-id"}]
+    assert shown["shadows"] == ["2"]
+    history = salver("history iris")
+    assert "canary 2 5 %" in history and "carefully" in history
+    salver("canary iris@2", code=1)
+    assert "--percent 5" in salver.complained
+    salver("canary iris@2 --end")
+    salver("shadow iris --end")
+    assert salver.json("show iris")["canaries"] == salver.json("show iris")["shadows"] == []
+    salver("canary iris --end", code=1)
+
+
 def test_promote_demote_rollback_and_history(salver: Shell) -> None:
     assert salver("promote iris@2 --by bob --why better") == "iris@champion is version 2\n"
     assert salver("promote iris@1 --alias old") == "iris@old is version 1\n"

@@ -10,7 +10,7 @@ import pytest
 
 from salver.artifact.artifact import open_artifact
 from salver.artifact.manifest import FILENAME
-from salver.errors import ArtifactError, ConfigError, InUse, NotFound, StoreError
+from salver.errors import ArtifactError, ConfigError, Incompatible, InUse, NotFound, StoreError
 from salver.registry.registry import Registry
 from salver.types.signature import Column
 from tests.registry.artifacts import linear_artifact
@@ -206,3 +206,22 @@ def test_a_publisher_whose_number_was_swept_is_told(
         registry.publish(linear_artifact(tmp_path / "made"))
     assert registry.versions("iris") == []
     assert registry.models() == []
+
+
+def test_a_version_of_other_columns_takes_over_only_when_that_is_said(three: Registry, tmp_path: Path) -> None:
+    other = linear_artifact(tmp_path / "other", seed=9, columns=tuple(Column(name) for name in "abcd"))
+    three.publish(other)
+    for refused in (
+        lambda: three.promote("iris@4"),
+        lambda: three.canary("iris@4", 5),
+        lambda: three.shadow("iris@4"),
+    ):
+        with pytest.raises(Incompatible, match="wants columns that are not sent: a, b, c, d"):
+            refused()
+    assert three.route("iris").number == 1, "nothing was written"
+    three.promote("iris@4", "candidate")
+    assert three.canary("iris@candidate", 5, other_columns=True).accepted == (4,)
+    assert three.promote("iris@4", other_columns=True).canaries == ()
+    with pytest.raises(Incompatible):
+        three.promote("iris@1")
+    assert three.rollback("iris").aliases["champion"] == 1, "the way back is open"

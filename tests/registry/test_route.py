@@ -124,13 +124,15 @@ def test_an_alias_is_no_number() -> None:
 
 
 def test_an_alias_in_use_stays() -> None:
-    route = Route(aliases={"champion": 1, "challenger": 2, "shadowed": 3}, canary=Canary("challenger", 5), shadow=("shadowed",))
+    route = Route(
+        aliases={"champion": 1, "challenger": 2, "shadowed": 3}, canaries=(Canary("challenger", 5),), shadows=("shadowed",)
+    )
     with pytest.raises(InUse, match="canary"):
         route.demoted("challenger")
     with pytest.raises(InUse, match="shadow"):
         route.demoted("shadowed")
     assert route.uses(1) == ["'champion'", "the default"]
-    assert route.uses(2) == ["'challenger'", "the canary"]
+    assert route.uses(2) == ["'challenger'", "a canary"]
     assert route.uses(3) == ["'shadowed'", "a shadow"]
 
 
@@ -140,4 +142,31 @@ def test_what_was_changed_is_told_in_words() -> None:
     assert first.since(Route()) == ["champion – → 1"]
     assert second.since(first) == ["champion 1 → 2", "tags of 2"]
     assert second.without(1).since(second) == ["deleted 1"]
-    assert msgspec.structs.replace(second, shadow=("x",)).since(second) == ["shadow"]
+    assert second.with_shadow("2").since(second) == ["shadow 2"]
+    assert second.since(second.with_canary("2", 5)) == ["no canary"]
+
+
+def test_canaries_have_shares_of_one_whole_and_stick_by_one_thing() -> None:
+    route = Route(aliases={"champion": 1, "next": 2}).with_canary("next", 5, "key").with_canary("3", 10, "key")
+    assert route.canaries == (Canary("next", 5, "key"), Canary("3", 10, "key"))
+    assert route.with_canary("2", 20, "key").canaries == (Canary("2", 20, "key"), Canary("3", 10, "key")), "in its place"
+    for percent, sticky in ((0, "key"), (95.1, "key"), (-1, "key"), (1, ""), (1, "header:x"), (1, "cookie"), (1, "header:a b")):
+        with pytest.raises(ConfigError):
+            route.with_canary("4", percent, sticky)
+    with pytest.raises(NotFound):
+        route.with_canary("stable", 5, "key")
+    assert route.without_canary("2").canaries == (Canary("3", 10, "key"),)
+    assert route.without_canary().canaries == ()
+    with pytest.raises(NotFound):
+        route.without_canary("1")
+
+
+def test_what_is_promoted_to_the_default_has_no_share_and_no_shadow_any_more() -> None:
+    route = Route(aliases={"champion": 1, "next": 2}).with_canary("next", 5).with_shadow("2").with_shadow("3")
+    assert route.promoted("stable", 2).canaries == route.canaries
+    promoted = route.promoted("champion", 2)
+    assert (promoted.canaries, promoted.shadows) == ((), ("3",))
+    assert promoted.rolled_back().accepted == (1,), "the way back is always open"
+    with pytest.raises(NotFound):
+        route.without_shadow("4")
+    assert route.without_shadow("next").shadows == ("3",)

@@ -89,6 +89,8 @@ def _show(given: argparse.Namespace) -> int:
         "digest": manifest.digest,
         "size_bytes": manifest.size_bytes,
         "versions": registry.versions(name),
+        "canaries": msgspec.to_builtins(route.canaries),
+        "shadows": list(route.shadows),
         "manifest": msgspec.to_builtins(manifest),
     }
     if given.json:
@@ -121,6 +123,8 @@ def _print_version(facts: dict[str, Any], manifest: Any) -> None:
             ("size", size(facts["size_bytes"])),
             ("digest", facts["digest"]),
             ("versions", facts["versions"]),
+            ("canaries", [f"{made['to']} {made['percent']:g} % {made['sticky']}".rstrip() for made in facts["canaries"]]),
+            ("shadows", facts["shadows"]),
         ]
     )
     print()

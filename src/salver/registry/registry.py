@@ -10,9 +10,7 @@ and in nobody's way. The format is described in docs/registry.md.
 
 from __future__ import annotations
 
-import getpass
 import hashlib
-import re
 import secrets
 import shutil
 import tempfile
@@ -27,19 +25,18 @@ from salver.artifact.artifact import MANIFEST_LIMIT_BYTES, atomic_folder, decode
 from salver.artifact.manifest import FILENAME, SIGNATURE, Manifest
 from salver.artifact.signing import SIGNATURE_LIMIT_BYTES, sign, verify
 from salver.config import store_folder
-from salver.errors import ArtifactError, ConfigError, NotFound, SalverError, StoreError
+from salver.errors import ArtifactError, ConfigError, Incompatible, NotFound, SalverError, StoreError
 from salver.registry.diff import Change, changes
 from salver.registry.export import export_artifact
 from salver.registry.folder import FolderStore
+from salver.registry.layout import COMMITTED, NUMBERED, ROUTED, now, parsed, precise, user_name, version_folder
 from salver.registry.route import CHAMPION, Route
 from salver.registry.store import open_store
 from salver.types.reference import Reference
+from salver.types.successor import obstacle
 
 _ROUTE_LIMIT_BYTES = 2**20
 _ABANDONED = timedelta(days=1)
-_COMMITTED = re.compile(rf"/versions/([1-9][0-9]*)/{re.escape(FILENAME)}$")
-_NUMBERED = re.compile(r"/(?:claims|versions)/([1-9][0-9]*)(?:\.json$|/)")
-_ROUTED = re.compile(r"/route/([1-9][0-9]*)\.json$")
 
 
 class Claim(msgspec.Struct, frozen=True):
@@ -77,12 +74,12 @@ class Registry:
 
     def versions(self, name: str) -> list[int]:
         """The numbers of a model's versions, in order; empty for no such model."""
-        committed = {int(found[1]) for at in self.store.names(f"models/{name}/versions") if (found := _COMMITTED.search(at))}
+        committed = {int(found[1]) for at in self.store.names(f"models/{name}/versions") if (found := COMMITTED.search(at))}
         return sorted(committed.difference(self.route(name).deleted)) if committed else []
 
     def resolve(self, reference: Reference | str) -> tuple[str, int]:
         """The name and the number that `iris`, `iris@3` or `iris@champion` means now. Raises NotFound."""
-        wanted = _parsed(reference)
+        wanted = parsed(reference)
         versions = self.versions(wanted.name)
         if not versions:
             raise NotFound(
@@ -93,7 +90,7 @@ class Registry:
 
     def manifest(self, name: str, version: int) -> Manifest:
         """What a version says of itself. Raises NotFound, or ArtifactError when it can't be read."""
-        return decode_manifest(self._manifest_bytes(name, version), f"{self.store.url}/{_folder(name, version)}")
+        return decode_manifest(self._manifest_bytes(name, version), f"{self.store.url}/{version_folder(name, version)}")
 
     def claim(self, name: str, version: int) -> Claim | None:
         """Who published a version, and when; None where that is not known."""
@@ -108,9 +105,9 @@ class Registry:
         The first version answers at once; later ones when they are promoted. Raises ArtifactError when it is not whole.
         """
         manifest = open_artifact(folder).manifest
-        name = _parsed(manifest.name).name
+        name = parsed(manifest.name).name
         version = self._claimed(name, manifest.digest, by, why)
-        at = _folder(name, version)
+        at = version_folder(name, version)
         for file in manifest.files:
             self.store.upload(f"{at}/{file}", folder / file)
         if (folder / SIGNATURE).is_file():
@@ -123,7 +120,7 @@ class Registry:
         return version
 
     def _claimed(self, name: str, digest: str, by: str, why: str) -> int:
-        claim = msgspec.json.encode(Claim(by or user_name(), _now(), why, digest, secrets.token_hex(8)))
+        claim = msgspec.json.encode(Claim(by or user_name(), now(), why, digest, secrets.token_hex(8)))
         number = max(self._numbers(name), default=0) + 1
         while not self.store.create(f"models/{name}/claims/{number}.json", claim):
             number += 1
@@ -133,7 +130,7 @@ class Registry:
 
     def route(self, name: str) -> Route:
         """The route in force; one without aliases when none was made."""
-        numbers = [int(found[1]) for at in self.store.names(f"models/{name}/route") if (found := _ROUTED.search(at))]
+        numbers = [int(found[1]) for at in self.store.names(f"models/{name}/route") if (found := ROUTED.search(at))]
         return self._route(name, max(numbers)) if numbers else Route()
 
     def history(self, name: str) -> list[Route]:
@@ -150,14 +147,73 @@ class Registry:
             changed = change(route)
             if changed == route:
                 return route
-            made = msgspec.structs.replace(changed, number=route.number + 1, by=by or user_name(), at=_now(), why=why)
+            made = msgspec.structs.replace(changed, number=route.number + 1, by=by or user_name(), at=now(), why=why)
             if self.store.create(f"models/{name}/route/{made.number}.json", msgspec.json.encode(made)):
                 return made
 
-    def promote(self, reference: Reference | str, alias: str = CHAMPION, *, by: str = "", why: str = "") -> Route:
-        """Let `alias` be that version from now on."""
-        name, version = self.resolve(_precise(reference))
-        return self.edit(name, lambda route: route.promoted(alias, version), by, why)
+    def promote(
+        self,
+        reference: Reference | str,
+        alias: str = CHAMPION,
+        *,
+        other_columns: bool = False,
+        by: str = "",
+        why: str = "",
+    ) -> Route:
+        """Let `alias` be that version from now on.
+
+        Raises Incompatible when those who ask the alias now would be refused by it, unless `other_columns`.
+        """
+        name, version = self.resolve(precise(reference))
+        if not other_columns:
+            self._require_fit(name, version, self.route(name).aliases.get(alias))
+        accept = other_columns
+        return self.edit(name, lambda route: (route.accepting(version) if accept else route).promoted(alias, version), by, why)
+
+    def canary(
+        self,
+        reference: Reference | str,
+        percent: float,
+        sticky: str = "",
+        *,
+        other_columns: bool = False,
+        by: str = "",
+        why: str = "",
+    ) -> Route:
+        """Let that version answer `percent` of the requests that name no version; of several calls, each has its share.
+
+        `sticky` keeps a caller on one side: `header:NAME`, `field:COLUMN` or `key`. Raises Incompatible as `promote` does.
+        """
+        wanted = precise(reference)
+        name, version = self.resolve(wanted)
+        if not other_columns:
+            self._require_fit(name, version, self.resolve(name)[1])
+        accept, to = other_columns, str(wanted.version or wanted.alias)
+        return self.edit(
+            name,
+            lambda route: (route.accepting(version) if accept else route).with_canary(to, percent, sticky),
+            by,
+            why,
+        )
+
+    def end_canary(self, reference: Reference | str, *, by: str = "", why: str = "") -> Route:
+        """Let that version answer no share any more; for a bare name, no canary of the model. Raises NotFound."""
+        wanted = parsed(reference)
+        to = str(wanted.version or wanted.alias or "")
+        return self.edit(wanted.name, lambda route: route.without_canary(to), by, why)
+
+    def shadow(self, reference: Reference | str, *, by: str = "", why: str = "") -> Route:
+        """Let that version be asked what the default is asked; nobody is answered by it. Raises Incompatible."""
+        wanted = precise(reference)
+        name, version = self.resolve(wanted)
+        self._require_fit(name, version, self.resolve(name)[1])
+        return self.edit(name, lambda route: route.with_shadow(str(wanted.version or wanted.alias)), by, why)
+
+    def end_shadow(self, reference: Reference | str, *, by: str = "", why: str = "") -> Route:
+        """Ask that version no more; for a bare name, no shadow of the model. Raises NotFound."""
+        wanted = parsed(reference)
+        to = str(wanted.version or wanted.alias or "")
+        return self.edit(wanted.name, lambda route: route.without_shadow(to), by, why)
 
     def rollback(self, name: str, alias: str = CHAMPION, *, by: str = "", why: str = "") -> Route:
         """Let `alias` be the version that it was before its last promotion; once more, the one before that."""
@@ -166,7 +222,7 @@ class Registry:
 
     def demote(self, reference: Reference | str, *, by: str = "", why: str = "") -> Route:
         """Take the alias of `name@alias` away. Raises InUse when canary or shadow go there."""
-        wanted = _parsed(reference)
+        wanted = parsed(reference)
         if wanted.alias is None:
             raise ConfigError(f"say which alias to take away: {wanted.name}@ALIAS")
         name, _ = self.resolve(wanted)
@@ -179,7 +235,7 @@ class Registry:
 
     def delete(self, reference: Reference | str, *, by: str = "", why: str = "") -> None:
         """Delete a version for ever; its number is not used again. Raises InUse when the route needs it."""
-        name, version = self.resolve(_precise(reference))
+        name, version = self.resolve(precise(reference))
         self.edit(name, lambda route: route.without(version), by, why)
         self._clear(name, version)
 
@@ -192,7 +248,7 @@ class Registry:
         """
         data = self._manifest_bytes(name, version)
         if isinstance(self.store, FolderStore):
-            return self.store.root / _folder(name, version)
+            return self.store.root / version_folder(name, version)
         folder = store_folder() / "cache" / "versions" / hashlib.sha256(data).hexdigest()[:32] / name
         try:
             open_artifact(folder)
@@ -209,7 +265,7 @@ class Registry:
 
         With `public_key`, against their signatures too.
         """
-        wanted = None if reference is None else _parsed(reference)
+        wanted = None if reference is None else parsed(reference)
         if wanted is not None and (wanted.version or wanted.alias):
             pairs = [self.resolve(wanted)]
         else:
@@ -219,7 +275,7 @@ class Registry:
 
     def sign(self, name: str, version: int, private_key: Path) -> None:
         """Sign a version as it is stored; another signature that it has is replaced by this one. Raises ConfigError."""
-        at = _folder(name, version)
+        at = version_folder(name, version)
         with tempfile.TemporaryDirectory(prefix="salver-sign-") as scratch:
             folder = Path(scratch) / name
             folder.mkdir()
@@ -241,7 +297,7 @@ class Registry:
     def unfinished(self, name: str, older_than: timedelta = _ABANDONED) -> list[int]:
         """Numbers that were claimed that long ago and are no version yet, and deleted ones that still have files."""
         route, versions = self.route(name), set(self.versions(name))
-        stored = {int(found[1]) for at in self.store.names(f"models/{name}/versions") if (found := _NUMBERED.search(at))}
+        stored = {int(found[1]) for at in self.store.names(f"models/{name}/versions") if (found := NUMBERED.search(at))}
         since = datetime.now(UTC) - older_than
         return [
             number
@@ -256,8 +312,19 @@ class Registry:
 
     # Inside
 
+    def _require_fit(self, name: str, version: int, before: int | None) -> None:
+        """Raises Incompatible when `version` can't answer those who ask `before`."""
+        if before is None or before == version or not self._is_committed(name, before):
+            return
+        reason = obstacle(self.manifest(name, before).signature, self.manifest(name, version).signature)
+        if reason:
+            raise Incompatible(
+                f"{name}@{version} can't take the place of {name}@{before}: {reason}. Those who ask it now would be refused; "
+                "if they know, say so: --other-columns"
+            )
+
     def _numbers(self, name: str) -> set[int]:
-        return {int(found[1]) for at in self.store.names(f"models/{name}") if (found := _NUMBERED.search(at))}
+        return {int(found[1]) for at in self.store.names(f"models/{name}") if (found := NUMBERED.search(at))}
 
     def _given_up(self, name: str, number: int) -> bool:
         """Delete an unfinished number, unless it was finished meanwhile.
@@ -276,7 +343,7 @@ class Registry:
         return True
 
     def _is_committed(self, name: str, number: int) -> bool:
-        return self.store.read(f"{_folder(name, number)}/{FILENAME}", MANIFEST_LIMIT_BYTES) is not None
+        return self.store.read(f"{version_folder(name, number)}/{FILENAME}", MANIFEST_LIMIT_BYTES) is not None
 
     def _claimed_before(self, name: str, number: int, since: datetime) -> bool:
         claim = self.claim(name, number)
@@ -291,13 +358,13 @@ class Registry:
             raise ArtifactError(f"{self.store.url}/{at} can't be read: {error}") from error
 
     def _manifest_bytes(self, name: str, version: int) -> bytes:
-        data = self.store.read(f"{_folder(name, version)}/{FILENAME}", MANIFEST_LIMIT_BYTES)
+        data = self.store.read(f"{version_folder(name, version)}/{FILENAME}", MANIFEST_LIMIT_BYTES)
         if data is None:
             raise NotFound(f"model '{name}' has no version {version} in {self.store.url}", code="unknown_version")
         return data
 
     def _download(self, name: str, version: int, data: bytes, folder: Path) -> None:
-        at = _folder(name, version)
+        at = version_folder(name, version)
         for file, described in decode_manifest(data, f"{self.store.url}/{at}").files.items():
             (folder / file).parent.mkdir(parents=True, exist_ok=True)
             self.store.download(f"{at}/{file}", folder / file, described.size_bytes)
@@ -305,7 +372,7 @@ class Registry:
 
     def _download_signature(self, name: str, version: int, folder: Path) -> None:
         """It may come, or change, long after the version itself, and is verified before it is believed."""
-        signature = self.store.read(f"{_folder(name, version)}/{SIGNATURE}", SIGNATURE_LIMIT_BYTES)
+        signature = self.store.read(f"{version_folder(name, version)}/{SIGNATURE}", SIGNATURE_LIMIT_BYTES)
         if signature is not None:
             with tempfile.NamedTemporaryFile(dir=folder.parent, delete=False) as made:
                 made.write(signature)
@@ -327,32 +394,5 @@ class Registry:
 
     def _clear(self, name: str, version: int) -> None:
         """Remove a version's files, the manifest first: without it the rest is none."""
-        names = self.store.names(_folder(name, version))
+        names = self.store.names(version_folder(name, version))
         self.store.remove(sorted(names, key=lambda at: not at.endswith(f"/{version}/{FILENAME}")))
-
-
-def user_name() -> str:
-    """Who makes a change, where nobody says."""
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError):  # a user without a name, as in some containers
-        return "unknown"
-
-
-def _folder(name: str, version: int) -> str:
-    return f"models/{name}/versions/{version}"
-
-
-def _now() -> str:
-    return datetime.now(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
-
-
-def _parsed(reference: Reference | str) -> Reference:
-    return Reference.parse(reference) if isinstance(reference, str) else reference
-
-
-def _precise(reference: Reference | str) -> Reference:
-    wanted = _parsed(reference)
-    if wanted.version is None and wanted.alias is None:
-        raise ConfigError(f"say which version: {wanted.name}@NUMBER or {wanted.name}@ALIAS")
-    return wanted

@@ -5,6 +5,7 @@ Every edit makes a new Route out of an old one, so it can be made again when som
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import TypeVar
 
@@ -15,12 +16,16 @@ from salver.types.reference import Reference
 
 CHAMPION = "champion"
 _REMEMBERED = 50  # versions that an alias had before
+_HEADER = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")  # a token of HTTP
 _Key = TypeVar("_Key")
 _Value = TypeVar("_Value")
 
 
 class Canary(msgspec.Struct, frozen=True):
-    """A share of the default's requests that another alias answers. `sticky` names what keeps a caller with one of the two."""
+    """A share of the default's requests that another version answers: `to` is its number, or an alias.
+
+    `sticky` says what keeps a caller with the same version: `header:NAME`, `field:COLUMN` or `key`; empty is chance.
+    """
 
     to: str
     percent: float
@@ -33,13 +38,17 @@ class Route(msgspec.Struct, frozen=True):
     number: int = 0
     aliases: dict[str, int] = {}
     default: str = CHAMPION
-    canary: Canary | None = None
-    shadow: tuple[str, ...] = ()
+    canaries: tuple[Canary, ...] = ()
+    """One, or several for A/B. What they do not answer is the default's."""
+    shadows: tuple[str, ...] = ()
+    """Numbers or aliases that are asked what the default is asked, without being answered from."""
     tags: dict[int, dict[str, str]] = {}
     before: dict[str, tuple[int, ...]] = {}
     """The versions that an alias had, latest last, as far as it was not rolled back: where a rollback leads."""
     deleted: tuple[int, ...] = ()
     """Numbers that are no versions any more and never will be again."""
+    accepted: tuple[int, ...] = ()
+    """Versions that may take over although they take other columns, or give other outputs, than those before them."""
     by: str = ""
     at: str = ""  # UTC, ISO 8601
     why: str = ""
@@ -53,10 +62,18 @@ class Route(msgspec.Struct, frozen=True):
         if current == version:
             return self
         remembered = self.before.get(alias, ()) if current is None else (*self.before.get(alias, ()), current)
-        return msgspec.structs.replace(
+        promoted = msgspec.structs.replace(
             self,
             aliases={**self.aliases, alias: version},
             before={**self.before, alias: remembered[-_REMEMBERED:]} if remembered else self.before,
+        )
+        if alias != self.default:
+            return promoted
+        # It answers all now: a share of its own, and being compared with itself, have ended.
+        return msgspec.structs.replace(
+            promoted,
+            canaries=tuple(canary for canary in self.canaries if promoted.named(canary.to) != version),
+            shadows=tuple(to for to in self.shadows if promoted.named(to) != version),
         )
 
     def first(self, version: int) -> Route:
@@ -73,15 +90,59 @@ class Route(msgspec.Struct, frozen=True):
         before = {name: versions for name, versions in self.before.items() if name != alias}
         if earlier:
             before[alias] = tuple(earlier)
-        return msgspec.structs.replace(self, aliases={**self.aliases, alias: last}, before=before)
+        back = msgspec.structs.replace(self, aliases={**self.aliases, alias: last}, before=before)
+        return back.accepting(last)  # it has answered before: whatever its columns, this is the way back
 
     def demoted(self, alias: str) -> Route:
         """No version is called `alias` any more. Raises NotFound when none is, InUse when canary or shadow go there."""
         if alias not in self.aliases:
             raise self._unknown(alias)
-        if alias in self.shadow or (self.canary and self.canary.to == alias):
-            raise InUse(f"alias '{alias}' is in use by {'shadow' if alias in self.shadow else 'canary'}; end that first")
+        if alias in self.shadows or any(canary.to == alias for canary in self.canaries):
+            raise InUse(f"alias '{alias}' is in use by {'shadow' if alias in self.shadows else 'canary'}; end that first")
         return msgspec.structs.replace(self, aliases=_without(self.aliases, alias), before=_without(self.before, alias))
+
+    def with_canary(self, to: str, percent: float, sticky: str = "") -> Route:
+        """`to` answers that share of the default's requests. Raises ConfigError for shares or a `sticky` that make no sense."""
+        self._require(to)
+        require_sticky(sticky)
+        others = [canary for canary in self.canaries if self.named(canary.to) != self.named(to)]
+        if any(canary.sticky != sticky for canary in others):
+            raise ConfigError("all canaries of a model are chosen by the same thing; give the same sticky, or end the others")
+        if not 0 < percent <= 100 or sum(canary.percent for canary in others) + percent > 100:
+            raise ConfigError("a canary's share is above 0 %, and all of them together are at most 100 %; --end ends one")
+        # In place, so that nobody changes sides when the last one grows.
+        made = [Canary(to, percent, sticky) if self.named(canary.to) == self.named(to) else canary for canary in self.canaries]
+        if len(others) == len(self.canaries):
+            made.append(Canary(to, percent, sticky))
+        return msgspec.structs.replace(self, canaries=tuple(made))
+
+    def without_canary(self, to: str = "") -> Route:
+        """`to` answers no share any more; without it, no canary does. Raises NotFound when there is none."""
+        kept = tuple(canary for canary in self.canaries if to and self.named(canary.to) != self.named(to))
+        if len(kept) == len(self.canaries):
+            raise NotFound("there is no such canary; `salver show` tells which there are", code="unknown_version")
+        return msgspec.structs.replace(self, canaries=kept)
+
+    def with_shadow(self, to: str) -> Route:
+        """`to` is asked what the default is asked. Raises NotFound."""
+        self._require(to)
+        others = tuple(shadow for shadow in self.shadows if self.named(shadow) != self.named(to))
+        return self if to in self.shadows else msgspec.structs.replace(self, shadows=(*others, to))
+
+    def without_shadow(self, to: str = "") -> Route:
+        """`to` is asked no more; without it, no shadow is. Raises NotFound when there is none."""
+        kept = tuple(shadow for shadow in self.shadows if to and self.named(shadow) != self.named(to))
+        if len(kept) == len(self.shadows):
+            raise NotFound("there is no such shadow; `salver show` tells which there are", code="unknown_version")
+        return msgspec.structs.replace(self, shadows=kept)
+
+    def accepting(self, version: int) -> Route:
+        """`version` may take over with whatever columns it takes."""
+        return self if version in self.accepted else msgspec.structs.replace(self, accepted=(*self.accepted, version))
+
+    def named(self, which: str) -> int | None:
+        """The version that a number or an alias means; None when there is no such alias."""
+        return int(which) if which.isdecimal() else self.aliases.get(which)
 
     def tagged(self, version: int, tags: Mapping[str, str]) -> Route:
         """`version` carries these tags too; an empty value takes a tag away. Raises NotFound for a deleted version."""
@@ -115,9 +176,9 @@ class Route(msgspec.Struct, frozen=True):
         uses = [f"'{alias}'" for alias in named]
         if self.default in (str(version), *named):
             uses.append("the default")
-        if self.canary and self.canary.to in (str(version), *named):
-            uses.append("the canary")
-        if {str(version), *named} & {*self.shadow}:
+        if any(canary.to in (str(version), *named) for canary in self.canaries):
+            uses.append("a canary")
+        if {str(version), *named} & {*self.shadows}:
             uses.append("a shadow")
         return uses
 
@@ -133,8 +194,13 @@ class Route(msgspec.Struct, frozen=True):
         told += [f"tags of {at}" for at in versions if earlier.tags.get(at) != self.tags.get(at)]
         told += [f"deleted {at}" for at in self.deleted if at not in earlier.deleted]
         told += [f"restored {at}" for at in earlier.deleted if at not in self.deleted]
-        settings = ("default", "canary", "shadow")
-        return told + [setting for setting in settings if getattr(self, setting) != getattr(earlier, setting)]
+        if self.default != earlier.default:
+            told.append(f"default {earlier.default} → {self.default}")
+        if self.canaries != earlier.canaries:
+            told.append(", ".join(f"canary {canary.to} {canary.percent:g} %" for canary in self.canaries) or "no canary")
+        if self.shadows != earlier.shadows:
+            told.append(", ".join(f"shadow {to}" for to in self.shadows) or "no shadow")
+        return told
 
     def aliases_of(self, version: int) -> list[str]:
         return sorted(alias for alias, of in self.aliases.items() if of == version)
@@ -149,12 +215,18 @@ class Route(msgspec.Struct, frozen=True):
             if reference.alias in self.aliases:
                 return self.aliases[reference.alias]
             raise self._unknown(reference.alias)
-        chosen = int(self.default) if self.default.isdecimal() else self.aliases.get(self.default)
+        chosen = self.named(self.default)
         if chosen in versions:
             return chosen
         if versions:
             return max(versions)
         raise NotFound(f"model '{reference.name}' has no version", code="unknown_version")
+
+    def _require(self, to: str) -> None:
+        version = self.named(to)
+        if version is None:
+            raise self._unknown(to)
+        self._check(version)
 
     def _check(self, version: int) -> None:
         if version in self.deleted:
@@ -163,6 +235,15 @@ class Route(msgspec.Struct, frozen=True):
     def _unknown(self, alias: str) -> NotFound:
         known = ", ".join(sorted(self.aliases)) or "none"
         return NotFound(f"there is no alias '{alias}' (there are: {known})", code="unknown_version")
+
+
+def require_sticky(sticky: str) -> None:
+    """Raises ConfigError when `sticky` names nothing that a caller could stick by."""
+    if sticky in ("", "key"):
+        return
+    kind, _, name = sticky.partition(":")
+    if not (kind == "field" and name) and not (kind == "header" and _HEADER.fullmatch(name)):
+        raise ConfigError("a canary sticks by header:NAME, field:COLUMN or key")
 
 
 def _without(mapping: Mapping[_Key, _Value], key: _Key) -> dict[_Key, _Value]:

@@ -29,6 +29,7 @@ MEANING = {
     "model_not_named": "Several models are served, so the route must name one: POST /models/NAME/predict.",
     "method_not_allowed": "The route takes another method; the Allow header says which.",
     "in_use": "A version can't be deleted, because a route uses it. The text says where.",
+    "incompatible": "A version takes other columns, or gives other outputs, than the one whose callers it would answer.",
     "too_slow": "The request took longer to arrive than the server waits. The connection is closed.",
     "too_large": "The body or the number of rows is over a limit. Send the rows in parts.",
     "target_too_long": "The request's target is longer than the server reads. The connection is closed.",

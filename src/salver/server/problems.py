@@ -42,6 +42,7 @@ STATUS = {
     "method_not_allowed": 405,
     # there is such a thing, and it stays
     "in_use": 409,
+    "incompatible": 409,
     # limits
     "too_slow": 408,
     "too_large": 413,
@@ -77,7 +78,7 @@ TITLES = {
     404: "Not found",
     405: "Method not allowed",
     408: "Too slow",
-    409: "In use",
+    409: "Conflict",
     413: "Too large",
     414: "Target too long",
     415: "Unsupported encoding",
