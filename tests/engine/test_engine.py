@@ -9,6 +9,7 @@ import pytest
 
 from salver.artifact.artifact import Artifact, open_artifact
 from salver.engine.engine import Engine
+from salver.engine.routing import Routing
 from salver.errors import ArtifactError, NotFound, SalverError, Unavailable
 from salver.types.reference import Reference
 from tests.echo import echo_folder
@@ -42,15 +43,15 @@ def test_an_alias_is_the_version_that_the_route_says(tmp_path: Path) -> None:
     async def ask() -> None:
         engine = Engine(None)
         stored = artifact(tmp_path, "a")
-        engine.route("a", {"champion": 1, "challenger": 3, "old": 2}, "champion")
+        engine.route("a", Routing(1, {"champion": 1, "challenger": 3, "old": 2}))
         first, third = await engine.load(stored, 1), await engine.load(stored, 3)
         assert engine.find(None) is engine.find(Reference("a")) is engine.find(Reference("a", alias="champion")) is first
         assert engine.find(Reference("a", alias="challenger")) is third
         assert refusal(engine, "a@old").code == "unknown_version", "it is known, but not served here"
-        engine.route("a", {"champion": 3}, "champion")
+        engine.route("a", Routing(3, {"champion": 3}))
         assert engine.find(Reference("a")) is third
         assert refusal(engine, "a@challenger").code == "unknown_version"
-        engine.route("a", {}, "1")
+        engine.route("a", Routing(1))
         assert engine.find(Reference("a")) is first
         await engine.close()
 

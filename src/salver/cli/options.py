@@ -24,6 +24,17 @@ def add_store(command: argparse.ArgumentParser) -> None:
     )
 
 
+def add_watch(command: argparse.ArgumentParser) -> None:
+    """`--watch SECONDS`."""
+    command.add_argument(
+        "--watch",
+        type=float,
+        default=2.0,
+        metavar="SECONDS",
+        help="how often to look whether a model's route has changed; 0: never (default %(default)g)",
+    )
+
+
 def add_trust(command: argparse.ArgumentParser) -> None:
     """What may be read although it runs code; `policy_of` is its twin."""
     command.add_argument(

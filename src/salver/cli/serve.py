@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import argparse
-import asyncio
 import json
 import shlex
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from salver.cli.options import add_door, add_store, add_trust, policy_of, registry_of, server_settings
+from salver.cli.options import add_door, add_store, add_trust, add_watch, policy_of, registry_of, server_settings
 from salver.cli.wanted import find_artifact, wanted_models
 from salver.config import store_folder
 from salver.log.policy import Policies
@@ -37,6 +36,7 @@ def add(commands: Commands) -> None:
     serving.add_argument("--host", default="127.0.0.1", help="the address to listen on (default %(default)s)")
     serving.add_argument("--port", type=int, default=8080, help="the port to listen on (default %(default)s)")
     serving.add_argument("--grpc-port", type=int, metavar="PORT", help="speak gRPC too, on this port (needs salver[grpc])")
+    add_watch(serving)
     add_store(serving)
     serving.add_argument("--log", metavar="FOLDER", help="where predictions are logged (default: log/ in the store)")
     serving.add_argument("--no-log", action="store_true", help="do not log predictions")
@@ -48,6 +48,7 @@ def add(commands: Commands) -> None:
 def serve(given: argparse.Namespace) -> int:
     """Serve until told to stop. Raises SalverError when a model can't be served."""
     from salver.artifact.described import how_served
+    from salver.cli import following
     from salver.engine.engine import Engine
     from salver.server.housekeeping import look_after
     from salver.server.run import Server
@@ -69,15 +70,14 @@ def serve(given: argparse.Namespace) -> int:
 
     async def load(server: Server) -> None:
         print(f"Salver {__version__}", flush=True)
-        for name in {model.name for model in wanted if model.file is None}:
-            route = await asyncio.to_thread(registry.route, name)
-            engine.route(name, route.aliases, route.default)
         lanes = [await wake(model) for model in wanted]
         engine.loader = _again(engine, wanted, wake)
         for lane, model in zip(lanes, wanted, strict=True):
             name = model.name if model.file else f"{model.name}@{model.version}"
             print(f"\n  {name}: " + "\n    ".join(how_served(lane.model.manifest)), flush=True)
         print(f"\n{_where(given, log, lanes[0], len(engine.states) > 1)}", flush=True)
+        follower = await following.begin(given, engine, registry, policy, log.folder if log else None, wanted)
+        following.go_on(server, follower)
         if log:
             server.also(look_after(log.folder))
 

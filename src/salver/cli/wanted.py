@@ -25,11 +25,15 @@ if TYPE_CHECKING:
 
 
 class Wanted(NamedTuple):
-    """A model to serve: from `file` (a model file or the folder of an artifact), or without one from the registry."""
+    """A model to serve: from `file` (a model file or the folder of an artifact), or without one from the registry.
+
+    `reference` is how it was asked for there, and what is followed.
+    """
 
     name: str
     version: int
     file: Path | None
+    reference: Reference | None = None
 
 
 def wanted_models(arguments: list[str], registry: Registry) -> list[Wanted]:
@@ -38,7 +42,7 @@ def wanted_models(arguments: list[str], registry: Registry) -> list[Wanted]:
     Raises ConfigError when two models have the same name, ModelFileError or NotFound when there is no such model.
     """
     if not arguments:
-        everything = [Wanted(*registry.resolve(name), None) for name in registry.models()]
+        everything = [Wanted(*registry.resolve(name), None, Reference(name)) for name in registry.models()]
         if not everything:
             raise ConfigError(f"there are no models in {registry.store.url}; name a model file, or save a model first")
         return everything
@@ -65,7 +69,8 @@ def _wanted(argument: str, registry: Registry) -> Wanted:
     try:
         if named:
             raise ModelFileError(f"no model file at {path}")
-        return Wanted(*registry.resolve(Reference.parse(text)), None)
+        reference = Reference.parse(text)
+        return Wanted(*registry.resolve(reference), None, reference)
     except (InputError, NotFound) as error:
         if isinstance(error, InputError) or error.code == "unknown_model":
             raise ModelFileError(f"no model file at {path}, and no model of that name in {registry.store.url}") from None
@@ -83,7 +88,7 @@ async def find_artifact(wanted: Wanted, registry: Registry, store: Path, policy:
 
 
 async def _found(wanted: Wanted, registry: Registry, store: Path) -> Artifact:
-    name, version, file = wanted
+    name, version, file, _ = wanted
     if file is None:
         return await asyncio.to_thread(lambda: open_artifact(registry.fetch(name, version)))
     if (file / FILENAME).is_file():

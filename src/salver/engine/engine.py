@@ -10,12 +10,16 @@ from typing import Literal
 from salver.artifact.artifact import Artifact
 from salver.engine.batcher import Limits
 from salver.engine.lane import Append, Lane
+from salver.engine.lifecycle import Lifecycle
 from salver.engine.model import Model
+from salver.engine.routing import Routing
 from salver.errors import NotFound, Unavailable
 from salver.log.policy import Policies
 from salver.types.reference import Reference
 
 State = Literal["loading", "ready", "failed"]
+
+_NO_ROUTING = Routing()
 
 
 class Engine:
@@ -24,8 +28,9 @@ class Engine:
     def __init__(self, append: Append | None, limits: Limits | None = None, policies: Policies | None = None) -> None:
         self.lanes: dict[str, dict[int, Lane]] = {}
         self.states: dict[str, State] = {}
-        self.aliases: dict[str, dict[str, int]] = {}  # by model; only the registry's models have any
-        self.defaults: dict[str, str] = {}  # the alias or number that answers for a model named without one
+        self.routings: dict[str, Routing] = {}  # by model; only the registry's models have any
+        self.lifecycles: dict[str, Lifecycle] = {}  # by model, where its route is followed
+        self.refusals: Counter[str] = Counter()  # versions that were refused, by model
         self._awaited: Counter[str] = Counter()
         self.on_change: list[Callable[[], None]] = []  # called whenever `find` may answer otherwise than before
         self.loader: Callable[[str], Awaitable[None]] | None = None  # wakes a model of this name again; set by who can
@@ -53,24 +58,38 @@ class Engine:
         name = artifact.manifest.name
         self.states.setdefault(name, "loading")
         try:
-            policy = self._policies.of(artifact.manifest.name, artifact.manifest.signature) if self._policies else None
-            model = await asyncio.to_thread(Model, artifact, version)
+            return self.take(await asyncio.to_thread(Model, artifact, version))
         except Exception:
             self.states[name] = "failed"
             raise
+
+    def take(self, model: Model) -> Lane:
+        """Take requests for a model that is awake. Raises ConfigError, and closes it, when a rule of the log does not fit."""
+        name, version, signature = model.name, model.version, model.signature
+        try:
+            policy = self._policies.of(name, signature) if self._policies else None
+        except Exception:
+            model.close()
+            raise
         if self._policies:
-            self._policies.note(name, version, artifact.manifest.signature)
+            self._policies.note(name, version, signature)
         lane = self.lanes.setdefault(name, {})[version] = Lane(model, self._append, self._limits, policy=policy)
         self._awaited[name] -= 1
         self.states[name] = "loading" if self._awaited[name] > 0 else "ready"
         self._changed()
         return lane
 
-    def route(self, name: str, aliases: dict[str, int], default: str) -> None:
-        """Say which versions the aliases of a model are, and which alias (or number) answers when none is named."""
-        self.aliases[name] = aliases
-        self.defaults[name] = default
+    def route(self, name: str, routing: Routing) -> None:
+        """Say who answers for a model from now on. Requests that wait are answered where they are."""
+        self.routings[name] = routing
         self._changed()
+
+    async def retire(self, name: str, version: int) -> None:
+        """Let a version go that answers no more, once it has answered what waits."""
+        lane = self.lanes.get(name, {}).pop(version, None)
+        self._changed()
+        if lane is not None:
+            await lane.close()
 
     def find(self, reference: Reference | None) -> Lane:
         """The lane that answers for `reference`; None means the only model. Raises NotFound or Unavailable."""
@@ -80,12 +99,10 @@ class Engine:
             if self.states.get(name) == "loading":
                 raise Unavailable(f"model '{name}' is being loaded", code="loading")
             raise NotFound(f"no model '{name}' here; GET /models lists those that are", code="unknown_model")
-        aliases = self.aliases.get(name, {})
+        routing = self.routings.get(name, _NO_ROUTING)
         if reference is None or (reference.version is None and reference.alias is None):
-            default = self.defaults.get(name, "")
-            version = int(default) if default.isdecimal() else aliases.get(default)
-            return versions[version if version in versions else max(versions)]
-        version = aliases.get(reference.alias) if reference.alias else reference.version
+            return versions[routing.default if routing.default in versions else max(versions)]
+        version = routing.aliases.get(reference.alias) if reference.alias else reference.version
         if version in versions:
             return versions[version]
         if self.states.get(name) == "loading":
@@ -98,7 +115,8 @@ class Engine:
         versions = self.lanes.pop(name, None)
         if versions is None:
             raise NotFound(f"no model '{name}' here; GET /models lists those that are", code="unknown_model")
-        del self.states[name]
+        for known in (self.states, self.routings, self.lifecycles):
+            known.pop(name, None)
         self.unloaded.add(name)
         self._changed()
         for lane in versions.values():
@@ -109,7 +127,7 @@ class Engine:
         for versions in self.lanes.values():
             for lane in versions.values():
                 await lane.close()
-        for known in (self.lanes, self.states, self.aliases, self.defaults):
+        for known in (self.lanes, self.states, self.routings, self.lifecycles):
             known.clear()
         self._changed()
 

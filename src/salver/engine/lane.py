@@ -10,11 +10,13 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from operator import attrgetter
 from typing import Any
 
+from salver.engine.background import in_background
 from salver.engine.batch import Batch, values_of
 from salver.engine.batcher import Batcher, Limits
 from salver.engine.ids import IdSource
@@ -60,6 +62,7 @@ class Lane:
         self._recorder = Recorder(model.name, model.version, model.signature, route, policy)
         self._ids = IdSource()
         self._busy = False  # a turn is scheduled or a batch is in the thread
+        self._held = 0  # requests that were promised to it and are still being read
         self._thread = ThreadPoolExecutor(1, thread_name_prefix=f"salver-{model.name}")
 
     def __repr__(self) -> str:
@@ -76,13 +79,22 @@ class Lane:
             self._busy = True
             asyncio.get_running_loop().call_soon(self._turn)
 
+    @contextmanager
+    def held(self) -> Generator[Lane]:
+        """It stays open until this ends: for who reads a request bit by bit before it is submitted."""
+        self._held += 1
+        try:
+            yield self
+        finally:
+            self._held -= 1
+
     async def close(self, grace_s: float = 30.0) -> None:
         """Answer what waits, then give the model back. A model that does not answer within `grace_s` is not waited for."""
         deadline_s = time.monotonic() + grace_s
-        while self._busy and time.monotonic() < deadline_s:
+        while (self._busy or self._held) and time.monotonic() < deadline_s:
             await asyncio.sleep(0.005)
         self._thread.shutdown(wait=not self._busy)
-        self.model.close()
+        await in_background(self.model.close)
 
     def _turn(self) -> None:
         """One batch; the next, if any, in the event loop's next turn, so that everybody else has theirs."""

@@ -95,44 +95,58 @@ def settle(
 
     A name whose version is refused goes on with the one it had here; after a restart, with the one that it had before.
     """
-    needed = set(followed.versions - {*route.deleted})
-
-    def named(target: int | None, had: int | None, earlier: tuple[int, ...] = ()) -> int | None:
-        candidates = [one for one in (target, had) if one is not None]
-        if target is not None and target not in refused:
-            needed.add(target)
-        answers = next((one for one in candidates if one in ready), None)
-        if answers is None and (target is None or target in refused):
-            earlier = tuple(one for one in reversed(earlier) if one not in refused and one not in route.deleted)
-            answers = next((one for one in earlier if one in ready), None)
-            needed.update(earlier[:1] if answers is None else ())
-        if answers is not None:
-            needed.add(answers)
-        return answers
-
-    aliases: dict[str, int] = {}
-    for alias, target in route.aliases.items():
-        if alias in followed.aliases or (followed.default and alias == route.default):
-            answers = named(target, before.aliases.get(alias), route.before.get(alias, ()))
-        else:
-            answers = target if target in ready else None
-        if answers is not None:
-            aliases[alias] = answers
+    settling = _Settling(route, ready, refused, followed.versions)
+    aliases = settling.aliases(followed, before)
     if not followed.has_default(route):
         mine = [one for one in (*followed.versions, *(aliases.get(alias, 0) for alias in followed.aliases)) if one in ready]
-        return Goal(Routing(max(mine, default=None), aliases), needed)
+        return Goal(Routing(max(mine, default=None), aliases), settling.needed)
     target = route.named(route.default) or latest
-    default = named(target, before.default, route.before.get(route.default, ()))
-    shares: list[Share] = []
-    for canary in route.canaries:
-        version = route.named(canary.to)
-        if version is not None and version not in refused:
-            needed.add(version)
-        if default is not None:
-            # While a canary is not ready its share is the default's; the places of the others stay as they are.
-            shares.append(Share(version if version is not None and version in ready else default, canary.percent))
-    sticky = route.canaries[0].sticky if route.canaries else ""
-    if all(share.version == default for share in shares):
-        shares, sticky = [], ""
-    shadows = tuple(version for to in route.shadows if (version := route.named(to)) is not None)
-    return Goal(Routing(default, aliases, tuple(shares), sticky, shadows), needed)
+    default = settling.answers(target, before.default, route.before.get(route.default, ()))
+    shares = settling.shares(default)
+    sticky = route.canaries[0].sticky if shares else ""
+    shadows = [route.named(to) for to in route.shadows]
+    return Goal(Routing(default, aliases, shares, sticky, tuple(one for one in shadows if one is not None)), settling.needed)
+
+
+class _Settling:
+    """Finds who answers to each name, and gathers which versions are needed for it."""
+
+    def __init__(self, route: Route, ready: Collection[int], refused: Collection[int], pinned: Collection[int]) -> None:
+        self._route, self._ready, self._refused = route, ready, refused
+        self.needed = {version for version in pinned if version not in route.deleted}
+
+    def answers(self, target: int | None, had: int | None, earlier: tuple[int, ...] = ()) -> int | None:
+        """Who answers to a name that is to be `target`, was `had` here, and in the route before that each of `earlier`."""
+        if target is not None and target not in self._refused:
+            self.needed.add(target)
+        found = next((one for one in (target, had) if one in self._ready), None)
+        if found is None and (target is None or target in self._refused):
+            left = [one for one in reversed(earlier) if one not in self._refused and one not in self._route.deleted]
+            found = next((one for one in left if one in self._ready), None)
+            self.needed.update(left[:1] if found is None else ())
+        if found is not None:
+            self.needed.add(found)
+        return found
+
+    def aliases(self, followed: Followed, before: Routing) -> dict[str, int]:
+        """The followed aliases and the default one; others as far as their versions are there for another reason."""
+        found: dict[str, int] = {}
+        for alias, target in self._route.aliases.items():
+            if alias in followed.aliases or (followed.default and alias == self._route.default):
+                answers = self.answers(target, before.aliases.get(alias), self._route.before.get(alias, ()))
+            else:
+                answers = target if target in self._ready else None
+            if answers is not None:
+                found[alias] = answers
+        return found
+
+    def shares(self, default: int | None) -> tuple[Share, ...]:
+        """While a canary is not ready its share is the default's; the places of the others stay as they are."""
+        versions = [(self._route.named(canary.to), canary.percent) for canary in self._route.canaries]
+        self.needed.update(version for version, _ in versions if version is not None and version not in self._refused)
+        if default is None or not any(version in self._ready and version != default for version, _ in versions):
+            return ()
+        return tuple(
+            Share(version if version is not None and version in self._ready else default, percent)
+            for version, percent in versions
+        )

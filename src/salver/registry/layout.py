@@ -6,6 +6,8 @@ import getpass
 import re
 from datetime import UTC, datetime
 
+import msgspec
+
 from salver.artifact.manifest import FILENAME
 from salver.errors import ConfigError
 from salver.types.reference import Reference
@@ -13,6 +15,24 @@ from salver.types.reference import Reference
 COMMITTED = re.compile(rf"/versions/([1-9][0-9]*)/{re.escape(FILENAME)}$")
 NUMBERED = re.compile(r"/(?:claims|versions)/([1-9][0-9]*)(?:\.json$|/)")
 ROUTED = re.compile(r"/route/([1-9][0-9]*)\.json$")
+
+
+class Claim(msgspec.Struct, frozen=True):
+    """Who took a number for a version, and when. `token` tells two of them apart."""
+
+    by: str
+    at: str
+    why: str
+    digest: str
+    token: str
+
+
+class Checked(msgspec.Struct, frozen=True):
+    """A version that was read and held against its digests; `problem` is empty when it is what was published."""
+
+    name: str
+    version: int
+    problem: str = ""
 
 
 def user_name() -> str:

@@ -29,7 +29,7 @@ from salver.errors import ArtifactError, ConfigError, Incompatible, NotFound, Sa
 from salver.registry.diff import Change, changes
 from salver.registry.export import export_artifact
 from salver.registry.folder import FolderStore
-from salver.registry.layout import COMMITTED, NUMBERED, ROUTED, now, parsed, precise, user_name, version_folder
+from salver.registry.layout import COMMITTED, NUMBERED, ROUTED, Checked, Claim, now, parsed, precise, user_name, version_folder
 from salver.registry.route import CHAMPION, Route
 from salver.registry.store import open_store
 from salver.types.reference import Reference
@@ -37,24 +37,6 @@ from salver.types.successor import obstacle
 
 _ROUTE_LIMIT_BYTES = 2**20
 _ABANDONED = timedelta(days=1)
-
-
-class Claim(msgspec.Struct, frozen=True):
-    """Who took a number for a version, and when. `token` tells two of them apart."""
-
-    by: str
-    at: str
-    why: str
-    digest: str
-    token: str
-
-
-class Checked(msgspec.Struct, frozen=True):
-    """A version that was read and held against its digests; `problem` is empty when it is what was published."""
-
-    name: str
-    version: int
-    problem: str = ""
 
 
 class Registry:
@@ -133,6 +115,12 @@ class Registry:
         numbers = [int(found[1]) for at in self.store.names(f"models/{name}/route") if (found := ROUTED.search(at))]
         return self._route(name, max(numbers)) if numbers else Route()
 
+    def newer(self, name: str, known: Route) -> Route:
+        """The route in force, when `known` was it once: one small read where it still is."""
+        while (data := self.store.read(f"models/{name}/route/{known.number + 1}.json", _ROUTE_LIMIT_BYTES)) is not None:
+            known = self._decoded(name, known.number + 1, data)
+        return known
+
     def history(self, name: str) -> list[Route]:
         """Every route the model had, the latest last: who changed it, when and why."""
         return [self._route(name, number) for number in range(1, self.route(name).number + 1)]
@@ -167,8 +155,9 @@ class Registry:
         name, version = self.resolve(precise(reference))
         if not other_columns:
             self._require_fit(name, version, self.route(name).aliases.get(alias))
-        accept = other_columns
-        return self.edit(name, lambda route: (route.accepting(version) if accept else route).promoted(alias, version), by, why)
+        return self.edit(
+            name, lambda route: (route.accepting(version) if other_columns else route).promoted(alias, version), by, why
+        )
 
     def canary(
         self,
@@ -188,10 +177,10 @@ class Registry:
         name, version = self.resolve(wanted)
         if not other_columns:
             self._require_fit(name, version, self.resolve(name)[1])
-        accept, to = other_columns, str(wanted.version or wanted.alias)
+        to = str(wanted.version or wanted.alias)
         return self.edit(
             name,
-            lambda route: (route.accepting(version) if accept else route).with_canary(to, percent, sticky),
+            lambda route: (route.accepting(version) if other_columns else route).with_canary(to, percent, sticky),
             by,
             why,
         )
@@ -350,12 +339,14 @@ class Registry:
         return claim is None or datetime.fromisoformat(claim.at) <= since
 
     def _route(self, name: str, number: int) -> Route:
-        at = f"models/{name}/route/{number}.json"
-        data = self.store.read(at, _ROUTE_LIMIT_BYTES)
+        data = self.store.read(f"models/{name}/route/{number}.json", _ROUTE_LIMIT_BYTES)
+        return self._decoded(name, number, data or b"")
+
+    def _decoded(self, name: str, number: int, data: bytes) -> Route:
         try:
-            return msgspec.json.decode(data or b"", type=Route)
+            return msgspec.json.decode(data, type=Route)
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
-            raise ArtifactError(f"{self.store.url}/{at} can't be read: {error}") from error
+            raise ArtifactError(f"{self.store.url}/models/{name}/route/{number}.json can't be read: {error}") from error
 
     def _manifest_bytes(self, name: str, version: int) -> bytes:
         data = self.store.read(f"{version_folder(name, version)}/{FILENAME}", MANIFEST_LIMIT_BYTES)

@@ -21,13 +21,14 @@ def host_limits() -> HostLimits:
     """From SALVER_CALL_TIMEOUT_S, SALVER_HOST_MEMORY_BYTES and SALVER_HOST_CALLS. Raises ConfigError."""
     plain = HostLimits()
     return HostLimits(
-        _number("SALVER_CALL_TIMEOUT_S", plain.call_s),
-        int(_number("SALVER_HOST_MEMORY_BYTES", plain.memory_bytes)),
-        int(_number("SALVER_HOST_CALLS", plain.calls)),
+        number_of("SALVER_CALL_TIMEOUT_S", plain.call_s),
+        int(number_of("SALVER_HOST_MEMORY_BYTES", plain.memory_bytes)),
+        int(number_of("SALVER_HOST_CALLS", plain.calls)),
     )
 
 
-def _number(variable: str, default: float) -> float:
+def number_of(variable: str, default: float) -> float:
+    """What an environment variable says; `default` where there is none. Raises ConfigError when it is no number from 0 on."""
     given = os.environ.get(variable)
     if not given:
         return default

@@ -20,6 +20,7 @@ from salver.engine.engine import Engine
 from salver.engine.lane import Lane
 from salver.errors import NotFound, SalverError
 from salver.log.writer import Writer
+from salver.server import following
 from salver.server.access import guard
 from salver.server.accuracy import AccuracyFace
 from salver.server.asking import ClientGone, ask, server_timing
@@ -89,15 +90,15 @@ class Face:
     async def predict(self, http: Request) -> Response:
         arrived_ns = time.perf_counter_ns()
         reference = http.path_params.get("ref")
-        lane = self._engine.find(None if reference is None else Reference.parse(reference))
-        codec = self._routes.codec(lane)
-        body = await read_body(http)
-        large = len(body) > LARGE_BYTES
-        rows, form, keys = await asyncio.to_thread(codec.question, body) if large else codec.question(body)
-        parsed_ns = time.perf_counter_ns()
-        batch, start = await ask(
-            http, lane, arrived_ns=arrived_ns, size_bytes=len(body), count=len(rows), rows=rows, keys=keys
-        )  # fmt: skip
+        with self._engine.find(None if reference is None else Reference.parse(reference)).held() as lane:
+            codec = self._routes.codec(lane)
+            body = await read_body(http)
+            large = len(body) > LARGE_BYTES
+            rows, form, keys = await asyncio.to_thread(codec.question, body) if large else codec.question(body)
+            parsed_ns = time.perf_counter_ns()
+            batch, start = await ask(
+                http, lane, arrived_ns=arrived_ns, size_bytes=len(body), count=len(rows), rows=rows, keys=keys
+            )  # fmt: skip
         answer = codec.answer(form, batch, start, len(rows))
         headers = {}
         if "server-timing" in http.headers:
@@ -105,14 +106,16 @@ class Face:
         return Response(answer, media_type="application/json", headers=headers)
 
     async def models(self, http: Request) -> Response:
-        described = [describe(max(versions.items())[1]) for versions in self._engine.lanes.values()]
+        described = [describe(self._engine.find(Reference(name))) for name, versions in self._engine.lanes.items() if versions]
         waiting = [
             {"name": name, "state": state} for name, state in self._engine.states.items() if name not in self._engine.lanes
         ]
         return JSONResponse({"models": [*described, *waiting]})
 
     async def model(self, http: Request) -> Response:
-        return JSONResponse(describe(self._engine.find(Reference.parse(http.path_params["ref"])), whole=True))
+        lane = self._engine.find(Reference.parse(http.path_params["ref"]))
+        followed = following.described(self._engine, lane.model.name)
+        return JSONResponse({**describe(lane, whole=True), **followed})
 
     async def openapi(self, http: Request) -> Response:
         return JSONResponse(document(self._engine))

@@ -56,6 +56,14 @@ def _ready(engine: Engine, log: Writer | None) -> Samples:
     return [((name,), float(state == "ready")) for name, state in engine.states.items()]
 
 
+def _routes(engine: Engine, log: Writer | None) -> Samples:
+    return [((name,), float(life.route.number)) for name, life in engine.lifecycles.items()]
+
+
+def _refusals(engine: Engine, log: Writer | None) -> Samples:
+    return [((name,), float(engine.refusals[name])) for name in engine.lifecycles]
+
+
 def _info(engine: Engine, log: Writer | None) -> Samples:
     manifests = [(lane, lane.model.manifest) for lane in _lanes(engine)]
     return [((*_labels(lane), made.framework.name, made.runtime.kind), 1.0) for lane, made in manifests]
@@ -127,6 +135,14 @@ METRICS = (
         "1 when the model takes requests, 0 while it loads or when it failed.",
         ("model",),
         _ready,
+    ),
+    Metric("salver_route_number", "gauge", "The number of the route that is in force here.", ("model",), _routes),
+    Metric(
+        "salver_versions_refused_total",
+        "counter",
+        "Versions that were to be served and failed a step on the way; they take no request.",
+        ("model",),
+        _refusals,
     ),
     Metric(
         "salver_model_info", "gauge", "1, with what serves the model in its labels.", (*MODEL, "framework", "runtime"), _info

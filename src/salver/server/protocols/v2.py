@@ -92,6 +92,10 @@ class V2Face:
     async def infer(self, http: Request) -> Response:
         arrived_ns = time.perf_counter_ns()
         codec = self._find(http)
+        with codec.lane.held():
+            return await self._infer(http, codec, arrived_ns)
+
+    async def _infer(self, http: Request, codec: Codec, arrived_ns: int) -> Response:
         content, length = await read_body(http), http.headers.get(LENGTH_HEADER)
         large = len(content) > LARGE_BYTES
         try:

@@ -158,6 +158,10 @@ class Service:
     async def model_infer(self, request: Any) -> Any:
         arrived_ns = time.perf_counter_ns()
         codec = self._codecs.find(request.model_name, request.model_version)
+        with codec.lane.held():
+            return await self._infer(request, codec, arrived_ns)
+
+    async def _infer(self, request: Any, codec: Codec, arrived_ns: int) -> Any:
         size_bytes = request.ByteSize()
         large = size_bytes > LARGE_BYTES
         try:

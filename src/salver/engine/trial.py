@@ -1,0 +1,123 @@
+"""The serving process's end of a trial (`engine/trying.py`): started, bounded in time and memory, its outcome read."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import sys
+from asyncio.subprocess import PIPE
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import msgspec
+
+from salver.artifact.trust import Policy
+from salver.engine.trying import Order, Said
+from salver.errors import ArtifactError, SalverError, StoreError
+from salver.runtimes.limits import number_of
+
+_SAID_BYTES = 16 * 2**20
+_TAIL = 300
+_START_S = 60.0
+
+
+class TrialLimits(NamedTuple):
+    """`step_s` for each step (fetching, verifying, waking, answering); memory beyond what a bare process has. 0 is no limit."""
+
+    step_s: float = 120.0
+    memory_bytes: int = 0
+
+
+def trial_limits() -> TrialLimits:
+    """From SALVER_TRIAL_TIMEOUT_S and SALVER_TRIAL_MEMORY_BYTES, else what the machine has to give. Raises ConfigError."""
+    return TrialLimits(
+        number_of("SALVER_TRIAL_TIMEOUT_S", TrialLimits().step_s),
+        int(number_of("SALVER_TRIAL_MEMORY_BYTES", _available_bytes() * 0.8)),
+    )
+
+
+class Passed(NamedTuple):
+    """A version that may be loaded: where it lies, and recent rows that it answered."""
+
+    folder: Path
+    rows: list[Any]
+
+
+async def attempt(
+    store: str, name: str, version: int, policy: Policy, log: Path | None, limits: TrialLimits | None = None
+) -> Passed:
+    """Try a version. Raises ArtifactError, which says why it must not serve, or StoreError when that may pass."""
+    limits = limits or trial_limits()
+    key = str(policy.public_key) if policy.public_key else None
+    order = Order(
+        store, name, version, policy.pickle, policy.require_signature, key, str(log) if log else None, limits.memory_bytes
+    )
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "salver.engine.trying",
+        stdin=PIPE, stdout=PIPE, stderr=PIPE, limit=_SAID_BYTES, start_new_session=True,
+    )  # fmt: skip
+    assert process.stdin and process.stdout and process.stderr
+    said = asyncio.ensure_future(process.stderr.read())
+    try:
+        process.stdin.write(msgspec.json.encode(order) + b"\n")
+        outcome = await _outcome(process.stdout, limits.step_s)
+    finally:
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)  # and the model's own process, where it has one
+        process.stdin.close()
+        await process.wait()
+    if isinstance(outcome, str):
+        raise ArtifactError(f"{outcome}{_how(process.returncode, (await said).decode(errors='replace'))}")
+    if outcome.passed:
+        return Passed(Path(outcome.folder), outcome.rows)
+    raise StoreError(outcome.failed) if outcome.passing else ArtifactError(outcome.failed)
+
+
+async def _outcome(lines: asyncio.StreamReader, step_s: float) -> Said | str:
+    """How it ended; a text when it said nothing of that."""
+    doing = "starting"
+    next_of = {"started": "being fetched", "fetched": "being verified", "verified": "being woken", "awake": "answering rows"}
+    while True:
+        wait_s = max(step_s, _START_S) if doing == "starting" else step_s  # importing is not the version's doing
+        try:
+            line = await asyncio.wait_for(lines.readline(), wait_s if step_s else None)
+        except TimeoutError:
+            return f"it hung while {doing}: {wait_s:g} s were not enough; its process was ended"
+        except ValueError:
+            return "its process said more than anybody reads"
+        if not line:
+            return f"its process ended while {doing}"
+        try:
+            said = msgspec.json.decode(line, type=Said)
+        except msgspec.DecodeError:
+            continue  # what the model's library prints
+        if not said.step:
+            return said
+        doing = next_of[said.step]
+
+
+def _how(code: int | None, said: str) -> str:
+    how = f" ({signal.Signals(-code).name})" if code is not None and code < 0 and code != -signal.SIGKILL else ""
+    text = " ".join(said.split())[-_TAIL:]
+    return how + (f"; it said: {text}" if text else "")
+
+
+def _available_bytes() -> int:
+    """Memory that the machine, or the container, has left. 0 where it does not say."""
+    try:
+        lines = Path("/proc/meminfo").read_text().splitlines()
+        available = next(int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable:"))
+    except (OSError, StopIteration):
+        return 0
+    with suppress(OSError, ValueError):
+        group = Path("/sys/fs/cgroup")
+        left = int((group / "memory.max").read_text()) - int((group / "memory.current").read_text())
+        available = max(0, min(available, left))
+    return available
+
+
+def refusal(error: Exception) -> str:
+    """What an error says, for the log and for GET /models/NAME."""
+    return error.message if isinstance(error, SalverError) else f"{type(error).__name__}: {error}"
