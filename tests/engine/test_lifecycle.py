@@ -118,7 +118,7 @@ class Server(RuleBasedStateMachine):
         assert self.awake == self.life.in_state("ready")
 
 
-Server.TestCase.settings = settings(max_examples=150, stateful_step_count=40, deadline=None)
+Server.TestCase.settings = settings(max_examples=100, stateful_step_count=40, deadline=None)
 TestServer = Server.TestCase
 
 

@@ -12,6 +12,7 @@ from tests.serving import Served
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "metrics.md"
 IRIS = {"model": "iris_model", "version": "1"}
+LIVE = {**IRIS, "route": "live"}
 Scrape = dict[tuple[str, frozenset[tuple[str, str]]], float]
 
 
@@ -38,17 +39,17 @@ def test_requests_are_counted(iris: Served) -> None:
     def grown(name: str, **labels: str) -> float:
         return value(after, name, **labels) - value(before, name, **labels)
 
-    assert grown("salver_predictions_total", **IRIS) == 3
-    assert grown("salver_request_duration_seconds_count", **IRIS) == 2
-    assert grown("salver_predict_duration_seconds_count", **IRIS) == 2
-    assert grown("salver_queue_duration_seconds_count", **IRIS) == 2
-    assert grown("salver_batch_rows_bucket", **IRIS, le="1.0") == 1
-    assert grown("salver_batch_rows_bucket", **IRIS, le="+Inf") == 2
-    assert grown("salver_batch_rows_sum", **IRIS) == 3
-    assert grown("salver_errors_total", **IRIS, code="wrong_width") == 1
-    assert grown("salver_errors_total", **IRIS, code="missing_value") == 1
-    assert grown("salver_errors_total", **IRIS, code="invalid_body") == 1
-    assert grown("salver_requests_abandoned_total", **IRIS) == 0
+    assert grown("salver_predictions_total", **LIVE) == 3
+    assert grown("salver_request_duration_seconds_count", **LIVE) == 2
+    assert grown("salver_predict_duration_seconds_count", **LIVE) == 2
+    assert grown("salver_queue_duration_seconds_count", **LIVE) == 2
+    assert grown("salver_batch_rows_bucket", **LIVE, le="1.0") == 1
+    assert grown("salver_batch_rows_bucket", **LIVE, le="+Inf") == 2
+    assert grown("salver_batch_rows_sum", **LIVE) == 3
+    assert grown("salver_errors_total", **LIVE, code="wrong_width") == 1
+    assert grown("salver_errors_total", **LIVE, code="missing_value") == 1
+    assert grown("salver_errors_total", **LIVE, code="invalid_body") == 1
+    assert grown("salver_requests_abandoned_total", **LIVE) == 0
     assert grown("salver_log_bytes_total") > 100
     assert grown("salver_log_failures_total") == 0
 
@@ -57,7 +58,7 @@ def test_the_models_and_the_process_describe_themselves(several: Served) -> None
     scraped = scrape(several)
     assert value(scraped, "salver_model_info", **IRIS, framework="scikit-learn", runtime="linear") == 1
     assert value(scraped, "salver_model_ready", model="churn") == 1
-    assert value(scraped, "salver_queue_rows", **IRIS) == 0
+    assert value(scraped, "salver_queue_rows", **LIVE) == 0
     for name in ("resident_memory_bytes", "cpu_seconds_total", "open_fds", "start_time_seconds"):
         assert value(scraped, f"process_{name}") > 0
 

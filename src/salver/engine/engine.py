@@ -13,6 +13,7 @@ from salver.engine.lane import Append, Lane
 from salver.engine.lifecycle import Lifecycle
 from salver.engine.model import Model
 from salver.engine.routing import Routing
+from salver.engine.split import Split
 from salver.errors import NotFound, Unavailable
 from salver.log.policy import Policies
 from salver.types.reference import Reference
@@ -35,6 +36,7 @@ class Engine:
         self.on_change: list[Callable[[], None]] = []  # called whenever `find` may answer otherwise than before
         self.loader: Callable[[str], Awaitable[None]] | None = None  # wakes a model of this name again; set by who can
         self.unloaded: set[str] = set()  # models that were let go, and can be woken again
+        self._splits: dict[str, Split] = {}
         self._append = append
         self._limits = limits or Limits()
         self._policies = policies
@@ -82,7 +84,21 @@ class Engine:
     def route(self, name: str, routing: Routing) -> None:
         """Say who answers for a model from now on. Requests that wait are answered where they are."""
         self.routings[name] = routing
+        lanes = self.lanes[name]
+        canaries = {
+            share.version: lanes[share.version].by("canary") for share in routing.shares if share.version != routing.default
+        }
+        if canaries and routing.default is not None:
+            self._splits[name] = Split(name, routing, lanes[routing.default], canaries)
+        else:
+            self._splits.pop(name, None)
         self._changed()
+
+    def split(self, reference: Reference | None) -> Split | None:
+        """Where `reference` leaves it open which version answers and canaries have a share: how to find it."""
+        if not self._splits or (reference is not None and (reference.version is not None or reference.alias is not None)):
+            return None
+        return self._splits.get(self._only_name() if reference is None else reference.name)
 
     async def retire(self, name: str, version: int) -> None:
         """Let a version go that answers no more, once it has answered what waits."""
@@ -115,7 +131,7 @@ class Engine:
         versions = self.lanes.pop(name, None)
         if versions is None:
             raise NotFound(f"no model '{name}' here; GET /models lists those that are", code="unknown_model")
-        for known in (self.states, self.routings, self.lifecycles):
+        for known in (self.states, self.routings, self.lifecycles, self._splits):
             known.pop(name, None)
         self.unloaded.add(name)
         self._changed()
@@ -127,7 +143,7 @@ class Engine:
         for versions in self.lanes.values():
             for lane in versions.values():
                 await lane.close()
-        for known in (self.lanes, self.states, self.routings, self.lifecycles):
+        for known in (self.lanes, self.states, self.routings, self.lifecycles, self._splits):
             known.clear()
         self._changed()
 

@@ -44,8 +44,16 @@ class Failure:
         self.error = error
 
 
+class ModelThread:
+    """The thread in which a model's long calls run, whichever lane they come from. It is started when there is one."""
+
+    def __init__(self, name: str) -> None:
+        self.executor = ThreadPoolExecutor(1, thread_name_prefix=f"salver-{name}")
+        self.calls = 0  # that are in it
+
+
 class Lane:
-    """One model version taking requests. All methods are called on the event loop."""
+    """One model version taking requests that come by one route. All methods are called on the event loop."""
 
     def __init__(
         self,
@@ -54,16 +62,20 @@ class Lane:
         limits: Limits | None = None,
         route: str = "live",
         policy: Policy | None = None,
+        thread: ModelThread | None = None,
     ) -> None:
         self.model = model
+        self.route = route
+        self.others: dict[str, Lane] = {}  # of the same model, for what comes by other routes
         self.stats = LaneStats()
         self.batcher = Batcher(limits or Limits())
         self._append = append
+        self._policy = policy
         self._recorder = Recorder(model.name, model.version, model.signature, route, policy)
         self._ids = IdSource()
         self._busy = False  # a turn is scheduled or a batch is in the thread
         self._held = 0  # requests that were promised to it and are still being read
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix=f"salver-{model.name}")
+        self._thread = thread or ModelThread(model.name)
 
     def __repr__(self) -> str:
         return f"<Lane {self.model!r} {self.batcher!r}>"
@@ -79,6 +91,12 @@ class Lane:
             self._busy = True
             asyncio.get_running_loop().call_soon(self._turn)
 
+    def by(self, route: str) -> Lane:
+        """The lane of the same model for what comes by that route, made once; it logs and counts on its own."""
+        if route not in self.others:
+            self.others[route] = Lane(self.model, self._append, self.batcher.limits, route, self._policy, self._thread)
+        return self.others[route]
+
     @contextmanager
     def held(self) -> Generator[Lane]:
         """It stays open until this ends: for who reads a request bit by bit before it is submitted."""
@@ -91,10 +109,16 @@ class Lane:
     async def close(self, grace_s: float = 30.0) -> None:
         """Answer what waits, then give the model back. A model that does not answer within `grace_s` is not waited for."""
         deadline_s = time.monotonic() + grace_s
-        while (self._busy or self._held) and time.monotonic() < deadline_s:
+        while (
+            busy := any(lane._busy or lane._held for lane in (self, *self.others.values()))
+        ) and time.monotonic() < deadline_s:
             await asyncio.sleep(0.005)
-        self._thread.shutdown(wait=not self._busy)
+        self._thread.executor.shutdown(wait=not busy)
         await in_background(self.model.close)
+
+    @property
+    def _in_use(self) -> bool:
+        return any(lane._busy or lane._held for lane in (self, *self.others.values()))
 
     def _turn(self) -> None:
         """One batch; the next, if any, in the event loop's next turn, so that everybody else has theirs."""
@@ -102,11 +126,16 @@ class Lane:
         self.stats.gone += gone
         if not requests:
             self._busy = False
-        elif self.model.is_short(sum(map(_count, requests))):
+        elif not self._thread.calls and self.model.is_short(sum(map(_count, requests))):
             self._settle(self._run(requests))
         else:
-            job = asyncio.get_running_loop().run_in_executor(self._thread, self._run, requests)
-            job.add_done_callback(lambda done: self._settle(done.result()))
+            self._thread.calls += 1
+            job = asyncio.get_running_loop().run_in_executor(self._thread.executor, self._run, requests)
+            job.add_done_callback(self._ran)
+
+    def _ran(self, job: asyncio.Future[list[Batch | Failure]]) -> None:
+        self._thread.calls -= 1
+        self._settle(job.result())
 
     def _run(self, requests: list[Request]) -> list[Batch | Failure]:
         """Everything about a batch that takes time. On the event loop or in the lane's thread, one batch at a time.

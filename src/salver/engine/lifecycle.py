@@ -36,8 +36,7 @@ TRANSITIONS: dict[tuple[State, Event], tuple[State, Do | None]] = {
     ("leaving", "missed"): ("absent", None),
     ("ready", "unwanted"): ("draining", "drain"),
     ("draining", "drained"): ("absent", None),
-    ("refused", "unwanted"): ("absent", None),
-    ("refused", "changed"): ("absent", None),
+    ("refused", "changed"): ("absent", None),  # a refused version is remembered until then, lest it be tried again
     ("waiting", "unwanted"): ("absent", None),
     ("waiting", "changed"): ("absent", None),
     ("waiting", "due"): ("trying", "try"),
@@ -115,17 +114,11 @@ class Lifecycle:
                 self.route, self.followed, self._latest, self.in_state("ready"), refused, self.routing
             )
             made = [step for version in sorted(needed - refused) for step in self._event(version, "wanted", now_s)]
-            for version in sorted(self.versions.keys() - needed - self._remembered()):
+            for version in sorted(self.versions.keys() - needed):
                 made += self._event(version, "unwanted", now_s)
             if not made:
                 return steps
             steps += made
-
-    def _remembered(self) -> set[int]:
-        """Refused versions that the route still names: nothing is to be done with them, and why is still to be said."""
-        named = {self.route.named(to) for to in (self.route.default, *(canary.to for canary in self.route.canaries))}
-        named |= {self.route.aliases.get(alias) for alias in self.followed.aliases} | {*self.followed.versions, self._latest}
-        return {version for version in self.in_state("refused") if version in named}
 
     def _event(self, version: int, event: Event, now_s: float, why: str = "") -> list[Step]:
         status = self.versions.setdefault(version, Status())

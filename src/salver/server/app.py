@@ -90,11 +90,17 @@ class Face:
     async def predict(self, http: Request) -> Response:
         arrived_ns = time.perf_counter_ns()
         reference = http.path_params.get("ref")
-        with self._engine.find(None if reference is None else Reference.parse(reference)).held() as lane:
+        named = None if reference is None else Reference.parse(reference)
+        split = self._engine.split(named)
+        found = self._engine.find(named) if split is None else split.by_head(http.headers.get)
+        with found.held() as lane:
             codec = self._routes.codec(lane)
             body = await read_body(http)
             large = len(body) > LARGE_BYTES
             rows, form, keys = await asyncio.to_thread(codec.question, body) if large else codec.question(body)
+            if split is not None and split.by_body and (chosen := split.by_rows(rows, None, keys)) is not lane:
+                lane, codec = chosen, self._routes.codec(chosen)
+                rows, form, keys = codec.question(body)
             parsed_ns = time.perf_counter_ns()
             batch, start = await ask(
                 http, lane, arrived_ns=arrived_ns, size_bytes=len(body), count=len(rows), rows=rows, keys=keys

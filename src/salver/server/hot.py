@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+from random import random
 from time import perf_counter_ns
 from typing import Any
 
@@ -24,6 +25,7 @@ from salver.engine.batch import Batch
 from salver.engine.engine import Engine
 from salver.engine.lane import Lane
 from salver.engine.request import Request
+from salver.engine.split import Split
 from salver.errors import SalverError
 from salver.server.access import Gate, Headers, Visit, too_fast
 from salver.server.guarded import Guard, GuardedProtocol
@@ -73,7 +75,7 @@ class HotRoutes:
         self.body_bytes = min(BODY_BYTES, guard.limits.body_bytes)
         self._engine = engine
         self._gate = gate
-        self._codecs: dict[tuple[int, int], Codec] = {}
+        self._codecs: dict[tuple[int, ...], Codec] = {}
         self.headers: list[tuple[bytes, bytes]] | None = None
         self.ok = b""  # status line and headers up to the value of content-length
         engine.on_change.append(self.forget)
@@ -90,15 +92,34 @@ class HotRoutes:
         reference = reference_of(target)
         visit = Visit("POST", "/models/{ref}/predict", {"ref": reference.name}, address) if reference else _short(address)
         key = self._gate.enter(headers, visit)
-        return self.codec(self._engine.find(reference), self._gate.ring.bucket(key))
+        bucket, split = self._gate.ring.bucket(key), self._engine.split(reference)
+        if split is None:
+            return self.codec(self._engine.find(reference), bucket)
+        if split.header:  # the same head leads to the same version
+            return self.codec(split.by_head(lambda name: _header(headers, name)), bucket)
+        return self.codec(split.default, bucket, split)
 
-    def codec(self, lane: Lane, bucket: Bucket | None = None) -> Codec:
-        """The codec of a lane's model, made once; one of its own for a key whose requests are counted."""
-        place = id(lane), id(bucket)
+    def codec(self, lane: Lane, bucket: Bucket | None = None, split: Split | None = None) -> Codec:
+        """The codec of a lane's model, made once; one of its own for a key whose requests are counted, and one for a split."""
+        place = id(lane), id(bucket), id(split)
         found = self._codecs.get(place)
-        if found is None or found.lane is not lane or found.bucket is not bucket:
-            found = self._codecs[place] = Codec(lane, self.guard.limits) if bucket is None else self.codec(lane).counted(bucket)
-        return found
+        if found is not None and found.lane is lane and found.bucket is bucket and found.split is split:
+            return found
+        if bucket is not None:
+            made = self.codec(lane, None, split).counted(bucket)
+        else:
+            made = Codec(lane, self.guard.limits) if split is None else self.codec(lane).divided(split)
+        self._codecs[place] = made
+        return made
+
+    def chosen(self, codec: Codec, body: bytes) -> Codec:
+        """The codec of whoever answers this request of a split. Raises InputError."""
+        split = codec.split
+        assert split is not None
+        if not split.by_body:
+            return self.codec(split.at(random() * 100))
+        rows, _, keys = codec.question(body)
+        return self.codec(split.by_rows(rows, None, keys))
 
     def learn(self, head: bytes, codec: Codec, length: int) -> None:
         """Remember what a head means, until the models change."""
@@ -121,6 +142,10 @@ def reference_of(target: bytes) -> Reference | None:
     """The model that an inference route names; None on `/predict`."""
     found = _TARGET.fullmatch(target)
     return Reference.parse(found[1].decode("ascii")) if found else None
+
+
+def _header(headers: Headers, name: str) -> str | None:
+    return next((value.decode("latin-1") for at, value in headers if at == name.encode()), None)
 
 
 def _short(address: str) -> Visit:
@@ -309,6 +334,8 @@ class HotProtocol(GuardedProtocol):
         try:
             if codec.bucket is not None and not codec.bucket.take(request.arrived_ns):
                 raise too_fast(codec.bucket, request.arrived_ns)
+            if codec.split is not None:
+                codec = request.codec = self.routes.chosen(codec, body)
             if codec.plain is None:
                 rows, form, keys = codec.question(body)
             else:

@@ -25,6 +25,7 @@ Samples = Iterable[tuple[tuple[str, ...], float | Histogram]]
 
 Read = Callable[[Engine, Writer | None], Samples]
 MODEL = ("model", "version")
+LANE = (*MODEL, "route")
 
 
 class Metric(NamedTuple):
@@ -38,8 +39,8 @@ class Metric(NamedTuple):
 
 
 def _of_lanes(read: Callable[[Lane], float | Histogram]) -> Read:
-    """One sample for each version of each model."""
-    return lambda engine, log: [(_labels(lane), read(lane)) for lane in _lanes(engine)]
+    """One sample for each version of each model and each route by which it is asked."""
+    return lambda engine, log: [((*_labels(lane), lane.route), read(lane)) for lane in _lanes(engine)]
 
 
 def _of_log(read: Callable[[Writer], float]) -> Read:
@@ -49,7 +50,11 @@ def _of_log(read: Callable[[Writer], float]) -> Read:
 
 def _errors(engine: Engine, log: Writer | None) -> Samples:
     # A copy, since bodies are decoded in threads too.
-    return [((*_labels(lane), code), count) for lane in _lanes(engine) for code, count in list(lane.stats.errors.items())]
+    return [
+        ((*_labels(lane), lane.route, code), count)
+        for lane in _lanes(engine)
+        for code, count in list(lane.stats.errors.items())
+    ]
 
 
 def _ready(engine: Engine, log: Writer | None) -> Samples:
@@ -65,7 +70,7 @@ def _refusals(engine: Engine, log: Writer | None) -> Samples:
 
 
 def _info(engine: Engine, log: Writer | None) -> Samples:
-    manifests = [(lane, lane.model.manifest) for lane in _lanes(engine)]
+    manifests = [(lane, lane.model.manifest) for lane in _lanes(engine) if lane.route == "live"]
     return [((*_labels(lane), made.framework.name, made.runtime.kind), 1.0) for lane, made in manifests]
 
 
@@ -89,7 +94,7 @@ def _measured(log: Writer | None) -> list[Accuracy]:
 
 
 def _lanes(engine: Engine) -> list[Lane]:
-    return [lane for versions in engine.lanes.values() for lane in versions.values()]
+    return [each for versions in engine.lanes.values() for lane in versions.values() for each in (lane, *lane.others.values())]
 
 
 def _labels(lane: Lane) -> tuple[str, str]:
@@ -101,34 +106,34 @@ METRICS = (
         "salver_request_duration_seconds",
         "histogram",
         "Time from a request's arrival to its answer.",
-        MODEL,
+        LANE,
         _of_lanes(lambda lane: lane.stats.latency_s),
     ),
     Metric(
         "salver_queue_duration_seconds",
         "histogram",
         "Time a batch waited, from the arrival of its first request to its start.",
-        MODEL,
+        LANE,
         _of_lanes(lambda lane: lane.stats.queue_s),
     ),
     Metric(
         "salver_predict_duration_seconds",
         "histogram",
         "Time the model took for a batch.",
-        MODEL,
+        LANE,
         _of_lanes(lambda lane: lane.stats.predict_s),
     ),
-    Metric("salver_batch_rows", "histogram", "Rows in a batch.", MODEL, _of_lanes(lambda lane: lane.stats.batch_rows)),
-    Metric("salver_predictions_total", "counter", "Rows answered.", MODEL, _of_lanes(lambda lane: lane.stats.rows)),
-    Metric("salver_errors_total", "counter", "Requests answered with an error, by its code.", (*MODEL, "code"), _errors),
+    Metric("salver_batch_rows", "histogram", "Rows in a batch.", LANE, _of_lanes(lambda lane: lane.stats.batch_rows)),
+    Metric("salver_predictions_total", "counter", "Rows answered.", LANE, _of_lanes(lambda lane: lane.stats.rows)),
+    Metric("salver_errors_total", "counter", "Requests answered with an error, by its code.", (*LANE, "code"), _errors),
     Metric(
         "salver_requests_abandoned_total",
         "counter",
         "Requests whose client left before their turn; their rows were not predicted.",
-        MODEL,
+        LANE,
         _of_lanes(lambda lane: lane.stats.gone),
     ),
-    Metric("salver_queue_rows", "gauge", "Rows that wait right now.", MODEL, _of_lanes(lambda lane: lane.batcher.rows)),
+    Metric("salver_queue_rows", "gauge", "Rows that wait right now.", LANE, _of_lanes(lambda lane: lane.batcher.rows)),
     Metric(
         "salver_model_ready",
         "gauge",

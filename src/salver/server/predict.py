@@ -16,6 +16,7 @@ from salver.door.bucket import Bucket
 from salver.engine.batch import Batch
 from salver.engine.ids import ID_CHARACTERS
 from salver.engine.lane import Lane
+from salver.engine.split import Split
 from salver.errors import InputError
 from salver.server import reading
 from salver.server.settings import Limits
@@ -71,6 +72,7 @@ class Codec:
 
     def __init__(self, lane: Lane, limits: Limits | None = None) -> None:
         self.lane = lane
+        self.split: Split | None = None  # where a canary may answer instead, by chance or by the body
         self.bucket: Bucket | None = None  # counts the requests of the key whose codec this is
         self._limits = limits or Limits()
         self.current = True  # until the models change: then another may answer in its place
@@ -99,6 +101,12 @@ class Codec:
         """The same codec for the key that `bucket` counts."""
         made = copy(self)
         made.bucket, made.current = bucket, True
+        return made
+
+    def divided(self, split: Split) -> Codec:
+        """The same codec where others may answer instead."""
+        made = copy(self)
+        made.split, made.current = split, True
         return made
 
     def question(self, body: bytes, tried: bool = False) -> Question:

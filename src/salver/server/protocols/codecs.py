@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from weakref import WeakKeyDictionary
 
 from salver.engine.engine import Engine
 from salver.engine.lane import Lane
 from salver.errors import NotFound
-from salver.server.protocols.infer import Codec
+from salver.server.protocols.infer import Codec, Question
 from salver.server.settings import Limits
 from salver.types.reference import Reference
 
@@ -20,15 +21,27 @@ class Codecs:
         self.limits = limits
         self._made: WeakKeyDictionary[Lane, Codec] = WeakKeyDictionary()
 
-    def find(self, name: str, version: str = "") -> Codec:
-        """The codec of a model, of its default version when none is given. Raises NotFound, Unavailable or InputError."""
+    def find(self, name: str, version: str = "", header: Callable[[str], str | None] | None = None) -> Codec:
+        """The codec of a model. Without a version, that of its default, or where `header` reads those of a request, a canary's.
+
+        Raises NotFound, Unavailable or InputError.
+        """
         reference = Reference.parse(f"{name}@{version}" if version else name)
         try:
-            return self.of(self.engine.find(reference))
+            split = self.engine.split(reference) if header else None
+            return self.of(split.by_head(header) if split and header else self.engine.find(reference))
         except NotFound as error:
             # Stock clients look for these words.
             which = f" version '{version}'" if version else ""
             raise NotFound(f"Request for unknown model: '{name}'{which} is not found", code=error.code) from error
+
+    def other(self, codec: Codec, version: str, question: Question) -> Codec | None:
+        """The codec of the canary whose rows these are, where a field decides; None when it is the one that has read them."""
+        split = None if version else self.engine.split(Reference(codec.name))
+        if split is None or not split.by_body:
+            return None
+        lane = split.by_rows(question.rows, question.columns, None)
+        return None if lane is codec.lane else self.of(lane)
 
     def of(self, lane: Lane) -> Codec:
         found = self._made.get(lane)

@@ -91,7 +91,8 @@ class V2Face:
 
     async def infer(self, http: Request) -> Response:
         arrived_ns = time.perf_counter_ns()
-        codec = self._find(http)
+        model, version = http.path_params["model"], http.path_params.get("version", "")
+        codec = self._codecs.find(model, version, http.headers.get)
         with codec.lane.held():
             return await self._infer(http, codec, arrived_ns)
 
@@ -105,6 +106,8 @@ class V2Face:
         except InputError as error:
             codec.lane.stats.errors[error.code] += 1
             raise
+        if other := self._codecs.other(codec, http.path_params.get("version", ""), question):
+            codec, (body, question) = other, _asked(other, content, length)
         batch, start = await ask(
             http,
             codec.lane,

@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
+from contextvars import ContextVar
 from typing import Any
 
 import msgspec
@@ -35,6 +36,9 @@ logger = logging.getLogger("salver")
 
 CODE = "salver-code"
 """The trailing metadata that has an error's stable code."""
+
+_metadata: ContextVar[Mapping[str, object]] = ContextVar("metadata")
+"""Of the call that the task at hand answers."""
 
 _MODEL = "/v2/models/{model}"
 TWINS = {
@@ -99,6 +103,7 @@ class Service:
 
     def _enter(self, stream: AnyStream, name: str, request: Any) -> tuple[Visit, Key | None]:
         """Let a caller in who might ask the same over HTTP, and count the call. Raises what the gate raises."""
+        _metadata.set(stream.metadata or {})
         method, template = TWINS[name]
         model = _model_of(request)
         headers = [(name.encode(), str(value).encode()) for name, value in (stream.metadata or {}).items()]
@@ -157,7 +162,7 @@ class Service:
 
     async def model_infer(self, request: Any) -> Any:
         arrived_ns = time.perf_counter_ns()
-        codec = self._codecs.find(request.model_name, request.model_version)
+        codec = self._codecs.find(request.model_name, request.model_version, _sent)
         with codec.lane.held():
             return await self._infer(request, codec, arrived_ns)
 
@@ -169,6 +174,8 @@ class Service:
         except InputError as error:
             codec.lane.stats.errors[error.code] += 1
             raise
+        if other := self._codecs.other(codec, request.model_version, question):
+            codec, question = other, _question(other, request)
         asked = AskedRequest(
             count=question.count,
             rows=question.rows,
@@ -239,6 +246,12 @@ def _address(stream: AnyStream) -> str:
 def _named(request: Any) -> str:
     """The model of a repository request: KServe's clients put it where others have the repository."""
     return Reference.parse(request.model_name or request.repository_name).name
+
+
+def _sent(name: str) -> str | None:
+    """What this call's metadata has under a name: headers, as HTTP calls them."""
+    value = _metadata.get().get(name)
+    return value if isinstance(value, str) else None
 
 
 def _fields(metadata: Metadata) -> dict[str, Any]:
