@@ -211,6 +211,10 @@ def test_large_body_by_length(served: Served, auth: str) -> None:
     for length in (300_001, 10**12):
         with Wire(served.url) as one:
             _is_refused(one.ask(head("POST", TARGET, auth, f"content-length: {length}")), 413, "too_large")
+    with Wire(served.url) as one, pytest.raises(OSError):  # who goes on sending all the same is cut off
+        one.send(head("POST", TARGET, auth, f"content-length: {10**12}"))
+        for _ in range(1000):
+            one.send(b" " * 100_000)
 
 
 @attack("A very large body, in chunks", "413 once `limits.body_bytes` are passed")

@@ -75,13 +75,17 @@ def _add(given: argparse.Namespace) -> int:
         expires=expires,
         by=user_name(),
     )
-    _keys(given).add(key)
+    keys = _keys(given)
+    is_first = not keys.all()
+    keys.add(key)
     _note(given, "key added", key.name, f"scopes {', '.join(key.scopes)}; models {', '.join(models) or 'all'}")
     if given.json:
         print_json({"id": key.id, "name": key.name, "key": shown, "scopes": key.scopes, "models": models})
     else:
         print(shown)
         print("It is shown this once. Clients send it as 'Authorization: Bearer KEY' or 'x-api-key: KEY'.", file=sys.stderr)
+        if is_first:
+            print("It is the store's first: from now on, its servers want a key for every request.", file=sys.stderr)
     return 0
 
 

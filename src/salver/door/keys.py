@@ -45,6 +45,11 @@ class Keys:
         self._store = store
         self._names: frozenset[str] | None = None
 
+    @property
+    def is_remote(self) -> bool:
+        """Whether each look at it is a request to somebody else."""
+        return "://" in self._store.url
+
     def add(self, key: Key) -> None:
         """Keep a new key. Raises ConfigError when one of its name holds already."""
         if any(kept.key.name == key.name and not kept.revoked for kept in self.all()):

@@ -19,8 +19,8 @@ from salver.server.settings import Settings
 from salver.server.tls import Certificate
 from salver.server.watch import KeyWatch, watch_connections
 
-KEYS_S = 1.0
-"""How often the store is asked for keys that are new or revoked."""
+KEYS_S, REMOTE_KEYS_S = 1.0, 5.0
+"""How often a folder, or an object store, is asked for keys that are new or revoked."""
 
 
 class Entrance:
@@ -37,6 +37,7 @@ class Entrance:
         self.certificate = Certificate(settings.tls) if settings.tls.cert else None
         self._audit = audit
         self._keys = KeyWatch(keys, ring, self.routes.forget) if keys else None
+        self._keys_s = REMOTE_KEYS_S if keys and keys.is_remote else KEYS_S
         if self._keys:
             self._keys.read()
 
@@ -44,7 +45,7 @@ class Entrance:
         """What goes on beside serving, until the server stops."""
         yield watch_connections(connections, self._audit, self.certificate)
         if self._keys:
-            yield self._keys.follow(KEYS_S)
+            yield self._keys.follow(self._keys_s)
 
     def require_keys_for(self, host: str) -> None:
         """Raises ConfigError where everybody in the network would be let in and nobody has said so twice."""

@@ -176,6 +176,8 @@ class GuardedProtocol(HttpToolsProtocol):
         if self._part == "head":
             self._part, self._since_s = "body", self.loop.time()
         self._body_bytes += len(body)
+        if self._body_bytes > self._limits.body_bytes and self.cycle.response_complete:
+            raise _TooMuch(None)  # it was refused long ago, and goes on sending
         super().on_body(body)
 
     def on_message_complete(self) -> None:

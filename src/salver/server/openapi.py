@@ -33,7 +33,7 @@ def document(engine: Engine) -> dict[str, Any]:
         "openapi": "3.1.0",
         "info": {"title": "Salver", "version": __version__, "description": "Predictions of the models served here."},
         "servers": [{"url": "/"}],
-        "paths": {**paths, **_plain_paths(), **_v2_paths()},
+        "paths": _behind_the_door({**paths, **_plain_paths(), **_v2_paths()}),
         "security": [{}, {"bearer": []}, {"header": []}],
         "components": {
             "schemas": schemas,
@@ -44,6 +44,15 @@ def document(engine: Engine) -> dict[str, Any]:
             },
         },
     }
+
+
+def _behind_the_door(paths: dict[str, Any]) -> dict[str, Any]:
+    """The paths, with what a caller is told who may not call them, or not so often; in V2, `default` says that."""
+    for path, operations in paths.items():
+        for operation in operations.values():
+            if "responses" in operation and "/health/" not in path and "default" not in operation["responses"]:
+                operation["responses"] |= _failures(401, 403, 429)
+    return paths
 
 
 def newest(engine: Engine) -> list[Lane]:
@@ -72,7 +81,7 @@ def _predict(lane: Lane, operation: str) -> Schema:
         },
         "responses": {
             "200": {"description": "The prediction of each row.", "content": {_JSON: {"schema": _reference(f"{name}.Answer")}}},
-            **_failures(400, 401, 403, 404, 413, 415, 422, 429, 500, 503),
+            **_failures(400, 404, 413, 415, 422, 429, 500, 503),
         },
     }
 

@@ -70,7 +70,7 @@ class Limits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Bounds on what a client may send and on how long it may take."""
 
     connections: Annotated[int, _positive("Connections at a time, in each worker.")] = 8192
-    connections_per_address: Annotated[int, _positive("Connections at a time from one client's address.")] = 1024
+    connections_per_address: Annotated[int, _positive("Connections at a time from one address; a proxy is one.")] = 1024
     pipelined: Annotated[int, _positive("Requests that may wait on a connection behind the one being answered.")] = 256
     handshake_s: Annotated[float, _positive("Time for a TLS handshake.")] = 10.0
     head_s: Annotated[float, _positive("Time for a whole head: request line and headers.")] = 10.0
@@ -85,9 +85,9 @@ class Limits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     decompressed_bytes: Annotated[int, _positive("Size of a body after its content-encoding is undone.")] = 64 * 2**20
     grpc_message_bytes: Annotated[int, _positive("Size of a gRPC message, after its compression is undone.")] = 64 * 2**20
     json_depth: Annotated[int, _positive("How deep arrays and objects may be nested.")] = 32
-    json_values: Annotated[int, _positive("Values in a body of JSON, of any kind.")] = 8_000_000
+    json_values: Annotated[int, _positive("Values in a body of JSON, of any kind.")] = 4_000_000
     rows: Annotated[int, _positive("Rows of a request.")] = 65_536
-    columns: Annotated[int, _positive("Columns, or inputs, of a request.")] = 65_536
+    columns: Annotated[int, _positive("Inputs of a request; a request never has more columns than its model.")] = 65_536
 
 
 class Audit(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
