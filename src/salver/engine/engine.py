@@ -13,6 +13,7 @@ from salver.engine.lane import Append, Lane
 from salver.engine.lifecycle import Lifecycle
 from salver.engine.model import Model
 from salver.engine.routing import Routing
+from salver.engine.shadow import Mirror, Shadow
 from salver.engine.split import Split
 from salver.errors import NotFound, Unavailable
 from salver.log.policy import Policies
@@ -36,6 +37,7 @@ class Engine:
         self.on_change: list[Callable[[], None]] = []  # called whenever `find` may answer otherwise than before
         self.loader: Callable[[str], Awaitable[None]] | None = None  # wakes a model of this name again; set by who can
         self.unloaded: set[str] = set()  # models that were let go, and can be woken again
+        self.shadows: dict[str, list[Shadow]] = {}  # by model
         self._splits: dict[str, Split] = {}
         self._append = append
         self._limits = limits or Limits()
@@ -92,7 +94,21 @@ class Engine:
             self._splits[name] = Split(name, routing, lanes[routing.default], canaries)
         else:
             self._splits.pop(name, None)
+        self._mirror(name, routing)
         self._changed()
+
+    def shadow(self, name: str, shadows: list[Shadow]) -> None:
+        """Let these be asked what the model's default and its canaries are asked, from now on and instead of others."""
+        self.shadows[name] = shadows
+        self._mirror(name, self.routings[name])
+
+    def _mirror(self, name: str, routing: Routing) -> None:
+        shadows = self.shadows.get(name)
+        for version, lane in self.lanes[name].items():
+            mirror = Mirror(shadows, lane.model.signature.prediction.name) if shadows else None
+            lane.mirror = mirror if version == routing.default else None
+            if "canary" in lane.others:
+                lane.others["canary"].mirror = mirror
 
     def split(self, reference: Reference | None) -> Split | None:
         """Where `reference` leaves it open which version answers and canaries have a share: how to find it."""

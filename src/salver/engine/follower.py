@@ -20,7 +20,8 @@ from salver.engine.engine import Engine
 from salver.engine.lifecycle import Event, Lifecycle, Step
 from salver.engine.model import Model
 from salver.engine.routing import Followed
-from salver.engine.trial import Passed, attempt, refusal
+from salver.engine.shadow import Shadow
+from salver.engine.trial import Passed, attempt, order_of, refusal
 from salver.engine.trying import answer
 from salver.errors import ArtifactError, SalverError, StoreError
 from salver.registry.registry import Registry
@@ -79,6 +80,9 @@ class Follower:
         finally:
             for task in self._tasks:
                 task.cancel()
+            for shadows in self._engine.shadows.values():
+                for shadow in shadows:
+                    shadow.close()
 
     async def look(self) -> None:
         """Look once: one small read a model where nothing has changed."""
@@ -152,6 +156,7 @@ class Follower:
             self._engine.route(name, life.routing)
             if before:
                 logger.warning("%s: %s", name, described(life))
+            self._shadow(name, life.routing.shadows, before.shadows if before else ())
         does: dict[str, Callable[[str, int], Coroutine[Any, Any, None]]]
         does = {"try": self._try, "load": self._load, "drain": self._drain}
         for do, version in steps:
@@ -163,6 +168,18 @@ class Follower:
             task.add_done_callback(self._tasks.discard)
             if do == "try":
                 self._trials[name, version] = task
+
+    def _shadow(self, name: str, versions: tuple[int, ...], before: tuple[int, ...]) -> None:
+        """Start and end shadows."""
+        if versions == before:
+            return
+        had = {shadow.version: shadow for shadow in self._engine.shadows.get(name, [])}
+        for version in had.keys() - {*versions}:
+            had.pop(version).close()
+        for version in versions:
+            if version not in had:
+                had[version] = Shadow(order_of(self._registry.store.url, name, version, self._policy, self._log))
+        self._engine.shadow(name, [*had.values()])
 
     def _hear(self, name: str, version: int, event: Event, why: str = "") -> None:
         life = self._engine.lifecycles.get(name)

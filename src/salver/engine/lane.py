@@ -66,6 +66,7 @@ class Lane:
     ) -> None:
         self.model = model
         self.route = route
+        self.mirror: Callable[[Batch, int], None] | None = None  # told of each batch once it is answered; for shadows
         self.others: dict[str, Lane] = {}  # of the same model, for what comes by other routes
         self.stats = LaneStats()
         self.batcher = Batcher(limits or Limits())
@@ -202,6 +203,8 @@ class Lane:
         stats.predict_s.observe((batch.ended_ns - batch.started_ns) * 1e-9)
         stats.queue_s.observe((batch.started_ns - batch.requests[0].arrived_ns) * 1e-9)
         stats.latency_s.observe_since(sorted(map(_arrived_ns, batch.requests)), now)
+        if self.mirror is not None:
+            self.mirror(batch, self.batcher.rows)
 
     def _fail(self, requests: list[Request], error: SalverError) -> None:
         self.stats.errors[error.code] += len(requests)

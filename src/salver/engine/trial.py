@@ -45,15 +45,18 @@ class Passed(NamedTuple):
     rows: list[Any]
 
 
+def order_of(store: str, name: str, version: int, policy: Policy, log: Path | None, memory_bytes: int = 0) -> Order:
+    """What another process needs to wake a version."""
+    key = str(policy.public_key) if policy.public_key else None
+    return Order(store, name, version, policy.pickle, policy.require_signature, key, str(log) if log else None, memory_bytes)
+
+
 async def attempt(
     store: str, name: str, version: int, policy: Policy, log: Path | None, limits: TrialLimits | None = None
 ) -> Passed:
     """Try a version. Raises ArtifactError, which says why it must not serve, or StoreError when that may pass."""
     limits = limits or trial_limits()
-    key = str(policy.public_key) if policy.public_key else None
-    order = Order(
-        store, name, version, policy.pickle, policy.require_signature, key, str(log) if log else None, limits.memory_bytes
-    )
+    order = order_of(store, name, version, policy, log, limits.memory_bytes)
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-m", "salver.engine.trying",
         stdin=PIPE, stdout=PIPE, stderr=PIPE, limit=_SAID_BYTES, start_new_session=True,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from salver.engine.engine import Engine
+from salver.engine.shadow import facts
 
 
 def described(engine: Engine, name: str) -> dict[str, Any]:
@@ -29,4 +30,5 @@ def described(engine: Engine, name: str) -> dict[str, Any]:
             {"version": version, "state": status.state} | ({"why": status.why} if status.why else {})
             for version, status in sorted(life.versions.items())
         ],
+        "shadows": [facts(shadow) for shadow in engine.shadows.get(name, [])],
     }

@@ -11,6 +11,7 @@ from starlette.responses import Response
 
 from salver.engine.engine import Engine
 from salver.engine.lane import Lane
+from salver.engine.shadow import Shadow
 from salver.engine.stats import Histogram
 from salver.log.writer import Writer
 
@@ -59,6 +60,27 @@ def _errors(engine: Engine, log: Writer | None) -> Samples:
 
 def _ready(engine: Engine, log: Writer | None) -> Samples:
     return [((name,), float(state == "ready")) for name, state in engine.states.items()]
+
+
+def _shadow_rows(engine: Engine, log: Writer | None) -> Samples:
+    return [
+        ((shadow.name, str(shadow.version), outcome), float(count))
+        for shadow in _shadows(engine)
+        for outcome, count in (
+            ("equal", shadow.total.equal),
+            ("different", shadow.total.different),
+            ("failed", shadow.total.failed),
+            ("dropped", shadow.dropped),
+        )
+    ]
+
+
+def _shadow_difference(engine: Engine, log: Writer | None) -> Samples:
+    return [((shadow.name, str(shadow.version)), shadow.total.difference_sum) for shadow in _shadows(engine)]
+
+
+def _shadows(engine: Engine) -> list[Shadow]:
+    return [shadow for shadows in engine.shadows.values() for shadow in shadows]
 
 
 def _routes(engine: Engine, log: Writer | None) -> Samples:
@@ -148,6 +170,20 @@ METRICS = (
         "Versions that were to be served and failed a step on the way; they take no request.",
         ("model",),
         _refusals,
+    ),
+    Metric(
+        "salver_shadow_rows_total",
+        "counter",
+        "Rows that a shadow was to answer: as the version in force did, otherwise, not at all, or dropped for want of room.",
+        (*MODEL, "outcome"),
+        _shadow_rows,
+    ),
+    Metric(
+        "salver_shadow_difference_total",
+        "counter",
+        "The sum, over a shadow's rows, of how far its numbers or probabilities are from those of the version in force.",
+        MODEL,
+        _shadow_difference,
     ),
     Metric(
         "salver_model_info", "gauge", "1, with what serves the model in its labels.", (*MODEL, "framework", "runtime"), _info
