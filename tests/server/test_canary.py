@@ -144,3 +144,19 @@ def test_a_canary_ends_where_it_began(servers: list[Served]) -> None:
     for server in servers:
         until(lambda server=server: routing(server, "header")["default"] == 1)
         assert {*versions(server, "header", [*range(50)])} == {1}
+
+
+def test_routes_are_changed_over_http_and_who_did_it_is_kept(servers: list[Served]) -> None:
+    url = f"{servers[0].url}/models"
+    changed = httpx.post(f"{url}/key@2/promote", json={"why": "better", "by": "ann"})
+    assert (changed.status_code, changed.json()["route"]["aliases"]) == (200, {"champion": 2})
+    assert httpx.post(f"{url}/key@2/canary", json={}).json()["code"] == "invalid_body"
+    assert httpx.post(f"{url}/key@9/promote", json={}).status_code == 404
+    assert httpx.post(f"{url}/key/rollback", json={"why": "complaints", "by": "bob"}).status_code == 200
+    assert httpx.post(f"{url}/key@2/shadow", json={}).json()["route"]["shadows"] == ["2"]
+    assert httpx.delete(f"{url}/key/shadow").json()["route"]["shadows"] == []
+    assert httpx.post(f"{url}/key@2/canary", json={"percent": 7}).json()["route"]["canaries"][0]["percent"] == 7
+    assert httpx.delete(f"{url}/key@2/canary").json()["route"]["canaries"] == []
+    history = httpx.get(f"{url}/key/route").json()["history"]
+    assert [(route["by"], route["why"]) for route in history[2:4]] == [("ann", "better"), ("bob", "complaints")]
+    assert httpx.post(f"{url}/nobody@2/promote", json={}).status_code == 404

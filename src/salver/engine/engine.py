@@ -17,6 +17,7 @@ from salver.engine.shadow import Mirror, Shadow
 from salver.engine.split import Split
 from salver.errors import NotFound, Unavailable
 from salver.log.policy import Policies
+from salver.registry.registry import Registry
 from salver.types.reference import Reference
 
 State = Literal["loading", "ready", "failed"]
@@ -31,6 +32,7 @@ class Engine:
         self.lanes: dict[str, dict[int, Lane]] = {}
         self.states: dict[str, State] = {}
         self.routings: dict[str, Routing] = {}  # by model; only the registry's models have any
+        self.registry: Registry | None = None  # where its models' routes are changed
         self.lifecycles: dict[str, Lifecycle] = {}  # by model, where its route is followed
         self.refusals: Counter[str] = Counter()  # versions that were refused, by model
         self._awaited: Counter[str] = Counter()

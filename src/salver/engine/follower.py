@@ -49,6 +49,7 @@ class Follower:
         every_s: float = 2.0,
     ) -> None:
         """`followed` says what of each model is served; None follows all models of the store, new ones too."""
+        engine.registry = registry
         self._engine = engine
         self._registry = registry
         self._policy = policy

@@ -35,6 +35,11 @@ ACCESS: dict[str, Wants] = {
     "/models": "predict",
     "/models/{ref}": "predict",
     "/models/{ref}/predict": "predict",
+    "/models/{ref}/route": "predict",
+    "/models/{ref}/promote": "manage",
+    "/models/{ref}/rollback": "manage",
+    "/models/{ref}/canary": "manage",
+    "/models/{ref}/shadow": "manage",
     "/models/{ref}/labels": "label",
     "/models/{ref}/accuracy": "label",
     "/v2": "a key",
@@ -58,6 +63,9 @@ ACCESS: dict[str, Wants] = {
     "/v2/repository/models/{model}/unload": "manage",
 }
 """By the template of the route."""
+
+WHO = "salver.who"
+"""Where a scope has the name of the caller's key, if there is one."""
 
 _SHORT = frozenset(("/predict",))
 """Routes that mean the only model that is served."""
@@ -164,6 +172,7 @@ class _Guarded:
         visit = Visit(scope["method"], self._template, scope.get("path_params", {}), address)
         key = self._gate.enter(scope["headers"], visit)
         self._gate.count(key)
+        scope[WHO] = key.name if key else ""
         if visit.wants not in ("label", "manage") or visit.method in _READS:
             await self._app(scope, receive, send)
             return

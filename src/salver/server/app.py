@@ -25,6 +25,7 @@ from salver.server.access import guard
 from salver.server.accuracy import AccuracyFace
 from salver.server.asking import ClientGone, ask, server_timing
 from salver.server.body import LARGE_BYTES, read_body
+from salver.server.changing import RouteFace
 from salver.server.docs_page import DocsPage
 from salver.server.entrance import Entrance
 from salver.server.hot import HotRoutes
@@ -54,6 +55,7 @@ def make_app(engine: Engine, entrance: Entrance, log: Writer | None) -> Starlett
                 Route("/metrics", Metrics(engine, log).scrape),
                 Route("/openapi.json", face.openapi),
                 Route("/docs", DocsPage(engine).show),
+                *RouteFace(engine).routes(),
                 *LabelFace(engine, log).routes(),
                 *AccuracyFace(engine, log).routes(),
                 *v2.V2Face(engine, entrance.codecs).routes(),
