@@ -31,10 +31,9 @@ from tests.serving import Served, serving
 _MEASURE = """
 import json, resource, sys, time
 from pathlib import Path
-started = time.process_time()
 from salver.monitors.accuracy import accuracy
 found = accuracy(Path(sys.argv[1]), "m")
-took_s = time.process_time() - started
+took_s = time.process_time()
 metrics = {name: one.value for name, one in found.groups[0].metrics.items()}
 peak_bytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 print(json.dumps({"took_s": took_s, "labelled": found.groups[0].labelled, "metrics": metrics, "peak_bytes": peak_bytes}))
@@ -128,9 +127,10 @@ def test_labels_in_any_order_late_and_revised(tmp_path: Path, rows: int) -> None
     warm = _measure(tmp_path)
     _check(warm, truth, scores)
     print(f"\n{rows} rows: first {cold['took_s']:.1f} s, then {warm['took_s']:.2f} s of CPU, {cold['peak_bytes'] / 1e6:.0f} MB")
-    assert cold["peak_bytes"] < 2 * 10**9
-    if rows >= 1_000_000:
-        assert cold["took_s"] <= 20  # on both cores together: 10 s of time
+    assert cold["peak_bytes"] < 10**9
+    if rows >= 1_000_000:  # of processor time, with the start of the process and all that it imports
+        assert cold["took_s"] <= 10
+        assert warm["took_s"] <= 0.1 * cold["took_s"]
 
 
 def _predict(log: Path, ids: list[str], scores: Any) -> None:
@@ -174,7 +174,7 @@ def _check(measured: dict[str, Any], truth: Any, scores: Any) -> None:
         "brier": sk.brier_score_loss(truth, scores),
     }
     for name, value in want.items():
-        assert measured["metrics"][name] == pytest.approx(value, rel=1e-10), name
+        assert f"{measured['metrics'][name]:.10g}" == f"{value:.10g}", name  # as it is printed
 
 
 @pytest.mark.soak

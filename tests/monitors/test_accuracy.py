@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ from salver.errors import ConfigError, NotFound
 from salver.log.compact import compact
 from salver.log.erase import erase
 from salver.log.labels import Label, LabelWriter
-from salver.monitors.accuracy import Question, accuracy, since
+from salver.monitors.accuracy import Group, Question, accuracy, since
 from tests.log.rows import IDS, record, some, write
 from tests.models import iris_file
 from tests.serving import SALVER, serving
@@ -118,7 +119,7 @@ def test_it_is_scikit_learns_whatever_came_when(tmp_path: Path) -> None:
     world.check()
     world.close()
     compact(tmp_path, grace_s=0)
-    (tmp_path / "joined" / "m.duckdb").unlink()
+    shutil.rmtree(tmp_path / "joined" / "m")
     world.check()
     erase(tmp_path, "m", "order-7")
     assert accuracy(tmp_path, "m").groups[0].predictions == 2999
@@ -220,3 +221,62 @@ def test_as_metrics(tmp_path: Path) -> None:
     assert 'salver_accuracy{metric="accuracy",model="iris_model",version="1"} 1.0' in text
     assert 'salver_label_coverage{model="iris_model",version="1"} 1.0' in text
     assert [found.model for found in read_measured(store / "log")] == ["iris_model"]
+
+
+def several(log: Path, answers: list[Any], labels: list[tuple[int, Any]]) -> Group:
+    """Accuracy of answers with several values a row, some of whose labels came; each (row, label) in turn."""
+    ids = IDS.batch(len(answers))
+    writer = LabelWriter(log)
+    for at, label in labels[::2]:
+        writer.append([Label(0, "m", label, ids[at])])
+    write(log, [record(made, outputs={"prediction": answer}) for made, answer in zip(ids, answers, strict=True)])
+    accuracy(log, "m")
+    for at, label in labels[1::2]:
+        writer.append([Label(0, "m", label, ids[at])])
+    writer.close()
+    return accuracy(log, "m").groups[0]
+
+
+def test_several_numbers_a_row_and_labels_that_come_in_parts(tmp_path: Path) -> None:
+    draw = np.random.default_rng(0)
+    truth = draw.normal(size=(50, 3))
+    answers = truth + draw.normal(size=(50, 3))
+    halves: list[tuple[int, Any]] = []
+    for i, (a, b, c) in enumerate(truth.tolist()):
+        halves += [(i, [None, b, c]), (i, [a, None, None])]
+    more = [(0, [None, 9.0, None]), (0, [None, float(truth[0, 1]), None]), (49, None), (49, None)]
+    found = several(tmp_path, answers.tolist(), [*halves, *more])
+    assert (found.predictions, found.labelled) == (50, 49)
+    assert {name: of.labelled for name, of in found.outputs.items()} == {"0": 49, "1": 49, "2": 49}
+    for name, of in (("mae", sk.mean_absolute_error), ("rmse", sk.root_mean_squared_error), ("r2", sk.r2_score)):
+        assert found.metrics[name].value == pytest.approx(of(truth[:49], answers[:49]), rel=1e-12), name
+    assert found.outputs["2"].metrics["mae"].value == pytest.approx(np.abs(truth - answers)[:49, 2].mean())
+
+
+def test_several_classes_a_row(tmp_path: Path) -> None:
+    draw = np.random.default_rng(0)
+    truth = draw.choice(["a", "b"], (60, 2))
+    answers = np.where(draw.random((60, 2)) < 0.7, truth, "a")
+    labels = [(i, row) for i, row in enumerate(truth.tolist())]
+    found = several(tmp_path, answers.tolist(), [*labels[:-1], (59, [str(truth[59, 0]), None])])
+    right = answers == truth
+    assert found.metrics["exact_match"].value == pytest.approx(right[:59].all(axis=1).mean())
+    assert [found.outputs[name].labelled for name in "01"] == [60, 59]
+    assert found.outputs["0"].metrics["accuracy"].value == pytest.approx(right[:, 0].mean())
+    assert found.outputs["1"].metrics["f1_macro"].value == pytest.approx(
+        sk.f1_score(truth[:59, 1], answers[:59, 1], average="macro")
+    )
+
+
+def test_text_after_numbers_is_read_anew(tmp_path: Path) -> None:
+    """A version that answers with text where those before answered with numbers."""
+    first, second = IDS.batch(4), IDS.batch(4)
+    write(tmp_path, [record(made, outputs={"prediction": i % 2}) for i, made in enumerate(first)])
+    writer = LabelWriter(tmp_path)
+    writer.append([Label(0, "m", i % 2, made) for i, made in enumerate(first)])
+    assert accuracy(tmp_path, "m").groups[0].metrics["accuracy"].value == 1
+    write(tmp_path, [record(made, outputs={"prediction": "no"}, version=2) for made in second])
+    writer.append([Label(0, "m", label, made) for label, made in zip(["no", "yes", "no", "yes"], second, strict=True)])
+    writer.close()
+    by = accuracy(tmp_path, "m", Question(by=["version"])).groups
+    assert [group.metrics["accuracy"].value for group in by] == [1, 0.5]

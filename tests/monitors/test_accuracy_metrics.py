@@ -33,7 +33,7 @@ def test_classification_is_as_scikit_learn_has_it(classes: int, weighted: bool, 
     weights = weights if weighted else np.ones(len(labels))
     guessed = shares.argmax(axis=1)
     confusion = Confusion(labels, guessed, weights, classes)
-    got = confusion.estimates() | of_probabilities(labels, shares, weights)
+    got = confusion.estimates() | of_probabilities(labels, shares.T, weights)
     more: Any = {"sample_weight": weights}
     scores = shares[:, 1] if classes == 2 else shares
     many: Any = {} if classes == 2 else {"multi_class": "ovr", "average": "macro"}
@@ -67,7 +67,7 @@ def test_classes_that_do_not_occur_take_no_part() -> None:
 
 
 def test_without_one_of_the_classes_there_is_no_area() -> None:
-    got = of_probabilities(np.array([0, 0]), np.array([[0.9, 0.1], [0.6, 0.4]]), np.ones(2))
+    got = of_probabilities(np.array([0, 0]), np.array([[0.9, 0.6], [0.1, 0.4]]), np.ones(2))
     assert "roc_auc" not in got and "log_loss" in got
 
 
@@ -82,7 +82,7 @@ def test_calibration_error_is_the_mean_distance_over_bins(weighted: bool) -> Non
         if chosen.any():
             inside = weights[chosen]
             want += abs(np.average(sure[chosen] - right[chosen], weights=inside)) * inside.sum() / weights.sum()
-    assert of_probabilities(labels, shares, weights)["calibration_error"].value == pytest.approx(want)
+    assert of_probabilities(labels, shares.T, weights)["calibration_error"].value == pytest.approx(want)
 
 
 @pytest.mark.parametrize("weighted", [False, True])
@@ -119,7 +119,7 @@ def test_intervals_hold_the_truth() -> None:
 
 def _all(labels: Any, shares: Any) -> dict[str, Any]:
     ones = np.ones(len(labels))
-    return Confusion(labels, shares.argmax(axis=1), ones, 3).estimates() | of_probabilities(labels, shares, ones)
+    return Confusion(labels, shares.argmax(axis=1), ones, 3).estimates() | of_probabilities(labels, shares.T, ones)
 
 
 def test_intervals_of_numbers_hold_the_truth() -> None:

@@ -56,6 +56,18 @@ def test_numbers() -> None:
     assert compare([{"x": 1.0}] * 500, before.tolist(), before.tolist(), truth.tolist(), 0, numeric=True).changed.value == 0
 
 
+def test_several_answers_a_row() -> None:
+    rows = [{"x": float(i)} for i in range(60)]
+    good, bad = [["a", "b"]] * 60, [["a", "a"]] * 60
+    labels = [["a", "b"] if i % 2 else [None, "b"] for i in range(60)]
+    found = compare(rows, bad, good, labels, 0, numeric=False)
+    assert found.changed.value == 1 and found.verdict
+    assert (found.verdict.measure, found.verdict.better, found.verdict.after) == ("exact_match", "after", 1.0)
+    numbers = compare(rows, [[1.0, 5.0]] * 60, [[1.0, 2.0]] * 60, [[None, 2.0]] * 60, 0, numeric=True)
+    assert numbers.verdict and (numbers.verdict.before, numbers.verdict.after) == (3.0, 0.0)
+    assert numbers.changed.value == 1 and numbers.difference["max"] == 3
+
+
 def run(*arguments: object) -> subprocess.CompletedProcess[str]:
     return subprocess.run([SALVER, *map(str, arguments)], capture_output=True, text=True, check=False)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from salver.cli.log import log_folder
 from salver.cli.options import add_json, add_log, add_store, registry_of
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from salver.monitors.estimate import Estimate
 
 _COLUMNS = {
-    "classification": ("accuracy", "balanced_accuracy", "f1_macro", "roc_auc", "log_loss", "brier"),
+    "classification": ("exact_match", "accuracy", "balanced_accuracy", "f1_macro", "roc_auc", "log_loss", "brier"),
     "regression": ("mae", "rmse", "mape", "r2", "bias"),
 }
 _WIDTH = 20
@@ -60,10 +60,19 @@ def _accuracy(given: argparse.Namespace) -> int:
     if given.json:
         import msgspec
 
-        print_json({**msgspec.to_builtins(found), "at_save": saved})
+        print_json(_rounded({**msgspec.to_builtins(found), "at_save": saved}))
     else:
         _print(found, saved)
     return 0
+
+
+def _rounded(told: Any) -> Any:
+    """Numbers to ten digits: what comes after depends on the order in which rows are added up."""
+    if isinstance(told, dict):
+        return {name: _rounded(value) for name, value in told.items()}
+    if isinstance(told, list):
+        return list(map(_rounded, told))
+    return float(f"{told:.10g}") if isinstance(told, float) else told
 
 
 def _at_save(given: argparse.Namespace, reference: Reference) -> dict[str, float]:
@@ -90,6 +99,11 @@ def _print(found: Accuracy, saved: dict[str, float]) -> None:
         print(
             f"\nlabels came {_span(delays[0]['p50'])} after their predictions (median), 95 % within {_span(delays[0]['p95'])}"
         )
+    if len(found.groups) == 1 and found.groups[0].outputs:
+        print()
+        each = found.groups[0].outputs
+        told = [[name, str(of.labelled), *(_told(of.metrics.get(metric)) for metric in names)] for name, of in each.items()]
+        print_table(["OUTPUT", "LABELLED", *(name.upper() for name in names)], told)
     if len(found.groups) == 1 and found.groups[0].classes:
         print()
         classes = found.groups[0].classes
@@ -109,7 +123,7 @@ def _told(estimate: Estimate | None) -> str:
 
 def _bar(group: Group, name: str) -> str:
     """A share as a bar, so that a fall over days is seen at a glance."""
-    if name != "accuracy" or name not in group.metrics:
+    if name not in ("accuracy", "exact_match") or name not in group.metrics:
         return ""
     filled = round(group.metrics[name].value * _WIDTH)
     return "█" * filled + "·" * (_WIDTH - filled)

@@ -52,10 +52,10 @@ def _replay(given: argparse.Namespace) -> int:
 
     registry = registry_of(given)
     name, version = registry.resolve(Reference.parse(given.model))
-    asked = _asked(given, name)
+    artifact = open_artifact(registry.fetch(name, version))
+    asked = _asked(given, name, artifact.manifest.signature.prediction.name)
     if not asked:
         raise ConfigError(f"the log has no predictions of '{name}' in that time that could be asked again")
-    artifact = open_artifact(registry.fetch(name, version))
     policy_of(given).admit(artifact, by_hand=False)
     model = Model(artifact, version)
     try:
@@ -71,22 +71,24 @@ def _replay(given: argparse.Namespace) -> int:
     return 1 if worse or changed else 0
 
 
-def _asked(given: argparse.Namespace, name: str) -> list[tuple[Any, ...]]:
-    """Inputs, prediction and label of the latest rows, as JSON."""
+def _asked(given: argparse.Namespace, name: str, output: str) -> list[tuple[Any, ...]]:
+    """Inputs and answer (JSON), and label, of the latest rows."""
+    from salver.log.duck import quoted
     from salver.log.joined import joined
+    from salver.log.news import ids_of
     from salver.log.view import Log
     from salver.monitors.accuracy import since
 
     log = log_folder(given)
     other = "" if given.against is None else f"and version = {given.against}"
     rows = Log(log).sql(
-        f"select id, inputs, outputs->'/prediction' from predictions where model = ? and ts >= ? {other} "
+        f"select id::VARCHAR, inputs, outputs->{quoted('/' + output)} from predictions where model = ? and ts >= ? {other} "
         "and route <> 'shadow' order by ts desc limit ?",
         [name, since(given.since, time.time_ns() // 1000), given.rows],
     ).rows()  # fmt: skip
-    with joined(log, name) as connection:
-        labels = dict(connection.execute("select id, label from joined where label is not null").fetchall())
-    return [(inputs, prediction, labels.get(made_id)) for made_id, inputs, prediction in rows]
+    with joined(log, name, output) as found:
+        labels = found.labels_of(ids_of(made_id for made_id, _, _ in rows))
+    return [(inputs, answer, label) for (_, inputs, answer), label in zip(rows, labels, strict=True)]
 
 
 def _run(model: Model, asked: list[tuple[Any, ...]]) -> Replay:
@@ -94,8 +96,6 @@ def _run(model: Model, asked: list[tuple[Any, ...]]) -> Replay:
     from salver.monitors.replay import compare
 
     output, decode = model.signature.prediction, msgspec.json.decode
-    if output.shape:
-        raise ConfigError(f"model '{model.name}' answers with several values a row, which replay does not compare yet")
     numbers = {column.name for column in model.signature.columns if column.is_number}
     kept: list[tuple[dict[str, Any], Any, Any, Any]] = []
     for inputs, prediction, label in asked:
@@ -105,7 +105,7 @@ def _run(model: Model, asked: list[tuple[Any, ...]]) -> Replay:
             checked = model.checker.check(row)
         except InputError:
             continue
-        kept.append((row, checked, decode(prediction), None if label is None else decode(label)))
+        kept.append((row, checked, decode(prediction), label))
     if not kept:
         raise ConfigError(
             "none of the logged rows fits this version: they lack columns, or columns were not written as they were"

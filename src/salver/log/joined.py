@@ -1,184 +1,187 @@
 """Predictions joined with their labels, one row a prediction, kept beside the log and brought up to date with what is new.
 
-`joined/MODEL.duckdb` holds nothing that the log does not: it can be removed at any time and is then made again. What was
-erased from the log, or has become too old for it, is a reason to make it again too.
+`joined/MODEL/` holds nothing that the log does not: it can be removed at any time and is then made again. What was erased from
+the log, or has become too old for it, is a reason to make it again too. Rows lie in parts, each a folder of arrays; what is
+known of a label is written over, all else stays as it is. `state.json` says what counts, and is replaced in one instant.
 """
 
 from __future__ import annotations
 
-import tempfile
-from collections.abc import Generator, Iterable
+import math
+import shutil
+from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import Any
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
 
 from salver.errors import ConfigError
 from salver.log.commit import snapshot
-from salver.log.duck import connect, lines, parquet, quoted
+from salver.log.given import Said, Waiting
 from salver.log.locks import held
-from salver.log.table import LABELLED, PREDICTIONS, Kind, Table
-
-if TYPE_CHECKING:
-    import duckdb
+from salver.log.news import Arrays, labels, news, predictions, together
+from salver.log.part import Part
+from salver.log.table import LABELLED, PREDICTIONS, Table
+from salver.log.values import NotNumbers, Values
 
 FOLDER = "joined"
+STATE = "state.json"
+PART_ROWS = 2**21
 _TRIES = 5
 
-# JSON of one value as text that is equal where the values are: 1 and 1.0 are, 1 and "1" are not.
-_SPELLED = """
-create or replace temp macro spelled(value) as case
-  when value is null or value = 'null' then null
-  when starts_with(value, '"') then value
-  else coalesce(try_cast(value as DOUBLE)::VARCHAR, value) end
-"""
 
-_TABLES = """
-create table if not exists joined (
-  id UUID, ts BIGINT, version INTEGER, route VARCHAR, key VARCHAR, weight DOUBLE, prediction VARCHAR, probabilities DOUBLE[],
-  label VARCHAR, label_weight DOUBLE, label_ts BIGINT);
-create table if not exists given (id UUID, key VARCHAR, label VARCHAR, weight DOUBLE, ts BIGINT);
-create table if not exists sources (path VARCHAR, size BIGINT);
-create table if not exists epochs (kind VARCHAR, epoch BIGINT);
-"""
+class State(msgspec.Struct):
+    """What counts of a model's folder. `sources` says how far each file of the log was read."""
 
-_FRESH = """
-create or replace temp table fresh as
-select id, ts, version, route, key, weight, spelled((outputs->'/prediction')::VARCHAR) as prediction,
-  try_cast(outputs->'/probabilities' as DOUBLE[]) as probabilities
-from ({rows}) as rows where model = {model} {unless}
-"""
-
-_CHANGED = """
-create or replace temp table changed as
-select id, key, spelled(last.label) as label, last.weight as weight, last.ts as ts from (
-  select id, key, arg_max({{'label': label::VARCHAR, 'weight': weight, 'ts': ts}}, ts) as last
-  from ({rows}) as rows where model = {model} group by id, key)
-"""
-
-_GIVE = """
-delete from changed using given where changed.ts <= given.ts
-  and changed.id is not distinct from given.id and changed.key is not distinct from given.key;
-delete from given using changed where given.id = changed.id and changed.id is not null;
-delete from given using changed where given.key = changed.key and changed.key is not null;
-insert into given select id, key, label, weight, ts from changed;
-update joined set label = changed.label, label_weight = changed.weight, label_ts = changed.ts from changed
-  where joined.id = changed.id and changed.ts > coalesce(joined.label_ts, 0);
-update joined set label = changed.label, label_weight = changed.weight, label_ts = changed.ts from changed
-  where joined.key = changed.key and changed.ts > coalesce(joined.label_ts, 0);
-"""
-
-_JOIN = """
-insert into joined
-select fresh.*,
-  case when coalesce(k.ts, 0) > coalesce(i.ts, 0) then k.label else i.label end,
-  case when coalesce(k.ts, 0) > coalesce(i.ts, 0) then k.weight else i.weight end,
-  case when coalesce(k.ts, 0) > coalesce(i.ts, 0) then k.ts else i.ts end
-from fresh
-left join (select * from given where id is not null) i on i.id = fresh.id
-left join (select * from given where key is not null) k on k.key = fresh.key
-"""
+    epochs: dict[str, int] = {}
+    sources: dict[str, int] = {}
+    values: Values = msgspec.field(default_factory=Values)
+    routes: list[str] = []
+    parts: list[str] = []
+    made: int = 0  # names given so far
 
 
-class News(NamedTuple):
-    """What a table has that was not read before: files to read whole, and the ends that files have grown."""
+class Joined:
+    """The predictions of a model with the labels that are in force, as it was when it was opened."""
 
-    hot: list[Path]
-    cold: list[Path]
-    sizes: dict[str, int]
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        try:
+            self.state = msgspec.json.decode((folder / STATE).read_bytes(), type=State)
+        except FileNotFoundError:
+            self.state = State()
+        self.parts = [Part(folder / name) for name in self.state.parts]
+
+    @property
+    def values(self) -> Values:
+        """How predictions and labels are written as numbers."""
+        return self.state.values
+
+    @property
+    def routes(self) -> list[str]:
+        return self.state.routes
+
+    def labels_of(self, ids: NDArray[np.uint64]) -> list[Any]:
+        """The labels of predictions: a value, or a list of several; None where there is none, as a whole or in a list."""
+        found: list[Any] = [None] * len(ids)
+        for part in self.parts:
+            asked, rows = part.rows_of(ids)
+            for at, label in zip(asked.tolist(), part["label"][rows], strict=True):
+                told = [None if math.isnan(one) else self.values.told(one) for one in label.tolist()]
+                found[at] = told[0] if len(told) == 1 else told if any(one is not None for one in told) else None
+        return found
+
+    def refresh(self, log: Path, model: str, output: str) -> None:
+        """Read what is new. Raises NotNumbers when all is to be read again, FileNotFoundError when a file became cold."""
+        now = {kind.name: snapshot(Table(log, kind)) for kind in (PREDICTIONS, LABELLED)}
+        epochs = {name: of.commit.epoch for name, of in now.items()}
+        if self.state.epochs != epochs:
+            self.begin(epochs, self.values.coded)
+        state = self.state
+        fresh = news(now["predictions"], state.sources)
+        said = news(now["labels"], state.sources)
+        waiting = Waiting(self.folder)
+        if fresh.sizes:
+            for arrays in predictions(fresh, model, output):
+                self._add(arrays, waiting)
+        if said.sizes and self.parts:
+            for arrays in labels(said, model):
+                self._say(arrays, waiting)
+            state.sources |= said.sizes
+        if fresh.sizes or said.sizes:
+            state.sources |= fresh.sizes
+            self._save()
+
+    def begin(self, epochs: dict[str, int], coded: bool) -> None:
+        """Forget all rows. With `coded`, values are places in a list from now on."""
+        shutil.rmtree(self.folder, ignore_errors=True)
+        self.folder.mkdir(parents=True)
+        self.state, self.parts = State(epochs=epochs, values=Values(coded=coded)), []
+        self._write()
+
+    def _add(self, arrays: Arrays, waiting: Waiting) -> None:
+        """Rows that may be there already, since lines are read once more when they have become Parquet."""
+        state = self.state
+        known = np.zeros(len(arrays["ts"]), bool)
+        for part in self.parts:
+            known[part.rows_of(arrays["id"])[0]] = True
+        arrays = {name: array[~known] for name, array in arrays.items()}
+        if not len(arrays["ts"]):
+            return
+        different, places = np.unique(arrays["route"], return_inverse=True)
+        state.routes += [one for one in different.tolist() if one not in state.routes]
+        arrays["route"] = np.array([state.routes.index(one) for one in different.tolist()], np.int32)[places]
+        arrays["prediction"], _ = state.values.read(arrays.pop("value"))
+        part = Part.of(self._name(), arrays)
+        waiting.apply(part)
+        self.parts.append(part)
+        while len(self.parts) > 1 and self._are_to_merge(*self.parts[-2:]):
+            first, second = self.parts.pop(-2), self.parts.pop()
+            self.parts.append(Part.of(self._name(), together([first.all(), second.all()])))
+
+    def _are_to_merge(self, first: Part, second: Part) -> bool:
+        """So that there are few parts however many runs there were, and each row is copied a few times only."""
+        return first.count <= 2 * second.count and first.count + second.count <= PART_ROWS
+
+    def _say(self, arrays: Arrays, waiting: Waiting) -> None:
+        arrays["value"], arrays["named"] = self.state.values.read(arrays["value"])
+        said = Said(arrays)
+        found = np.zeros(said.count, bool)
+        for part in self.parts:
+            found |= said.apply(part)
+        waiting.keep(said, found)
+
+    def _name(self) -> Path:
+        self.state.made += 1
+        return self.folder / f"{self.state.made:06}"
+
+    def _write(self) -> None:
+        writing = self.folder / f".{STATE}"
+        writing.write_bytes(msgspec.json.encode(self.state))
+        writing.replace(self.folder / STATE)
+
+    def _save(self) -> None:
+        """New files first, then the state that names them, then what it names no more."""
+        for part in self.parts:
+            part.save()
+        self.state.parts = [part.folder.name for part in self.parts]
+        self._write()
+        for path in self.folder.iterdir():
+            if path.is_dir() and path.name not in self.state.parts:
+                shutil.rmtree(path)
 
 
 @contextmanager
-def joined(log: Path, model: str) -> Generator[duckdb.DuckDBPyConnection]:
-    """A connection with the table `joined`, up to date: a row for each prediction of the model, its label in force beside it.
+def joined(log: Path, model: str, output: str = "prediction") -> Generator[Joined]:
+    """A model's predictions with their labels, up to date. `output` is the one that labels are of. Raises ConfigError.
 
-    Raises ConfigError where DuckDB is not installed or the log can't be read.
+    One process at a time brings them up to date and reads them.
     """
-    folder = log / FOLDER
-    folder.mkdir(parents=True, exist_ok=True)
-    with held(folder / f".{model}.lock", wait=True), connect(folder / ".spill") as connection:
-        import duckdb
+    folder = log / FOLDER / model
+    with held(log / FOLDER / f".{model}.lock", wait=True):
+        yield _refreshed(folder, log, model, output)
 
-        for tried in range(_TRIES):
-            try:
-                _refresh(connection, log, model, folder / f"{model}.duckdb")
-                break
-            except duckdb.IOException as error:  # a file became cold meanwhile
-                if tried == _TRIES - 1:
-                    raise ConfigError(f"the log can't be read: {str(error).splitlines()[0]}") from error
-        yield connection
+
+def _refreshed(folder: Path, log: Path, model: str, output: str) -> Joined:
+    for tried in range(_TRIES):
+        found = Joined(folder)
+        try:
+            found.refresh(log, model, output)
+        except NotNumbers:
+            found.begin({}, coded=True)
+        except OSError as error:
+            if tried == _TRIES - 1:
+                raise ConfigError(f"the log can't be read: {error}") from error
+        else:
+            return found
+    raise ConfigError(f"the log changes faster than it can be read: {log}")
 
 
 def forget(log: Path) -> None:
     """Remove what was joined. It is made again when it is asked for."""
-    for path in (log / FOLDER).glob("*.duckdb*"):
-        path.unlink(missing_ok=True)
-
-
-def _refresh(connection: duckdb.DuckDBPyConnection, log: Path, model: str, file: Path) -> None:
-    now = {kind.name: snapshot(Table(log, kind)) for kind in (PREDICTIONS, LABELLED)}
-    _open(connection, file, {name: of.commit.epoch for name, of in now.items()})
-    known = dict(connection.execute("select path, size from sources").fetchall())
-    with tempfile.TemporaryDirectory() as ends:
-        connection.execute("begin")
-        try:
-            labels = _news(now["labels"].hot, now["labels"].cold, known, Path(ends))
-            predictions = _news(now["predictions"].hot, now["predictions"].cold, known, Path(ends))
-            if labels.sizes:
-                connection.execute(_CHANGED.format(rows=_rows(LABELLED, labels), model=quoted(model)))
-                connection.execute(_GIVE)
-            if predictions.sizes:
-                unless = "and id not in (select id from joined)" if known else ""
-                connection.execute(_FRESH.format(rows=_rows(PREDICTIONS, predictions), model=quoted(model), unless=unless))
-                connection.execute(_JOIN)
-            _remember(connection, {**labels.sizes, **predictions.sizes})
-            connection.execute("commit")
-        except BaseException:
-            connection.execute("rollback")
-            raise
-
-
-def _open(connection: duckdb.DuckDBPyConnection, file: Path, epochs: dict[str, int]) -> None:
-    """Attach what was joined before; an empty one where rows have gone from the log since."""
-    for _ in range(2):
-        connection.execute(f"use memory; detach database if exists kept; attach {quoted(file)} as kept; use kept")
-        connection.execute(_TABLES + _SPELLED)
-        before = dict(connection.execute("select kind, epoch from epochs").fetchall())
-        if before == epochs:
-            return
-        if not before:
-            connection.executemany("insert into epochs values (?, ?)", list(epochs.items()))
-            return
-        connection.execute("use memory; detach kept")
-        file.unlink()
-
-
-def _news(hot: Iterable[Path], cold: Iterable[Path], known: dict[str, int], ends: Path) -> News:
-    news = News([], [path for path in cold if str(path) not in known], {})
-    news.sizes.update({str(path): 0 for path in news.cold})
-    for path in hot:
-        size, before = path.stat().st_size, known.get(str(path))
-        if before is None:
-            news.hot.append(path)
-            news.sizes[str(path)] = size
-        elif size > before:
-            end = ends / path.name
-            with path.open("rb") as file:
-                file.seek(before)
-                grown = file.read(size - before)
-            end.write_bytes(grown[: grown.rfind(b"\n") + 1])
-            news.hot.append(end)
-            news.sizes[str(path)] = before + end.stat().st_size
-    return news
-
-
-def _rows(kind: Kind, news: News) -> str:
-    columns = ", ".join(kind.columns)
-    parts = [f"select {columns} from ({lines(kind, news.hot)})"] if news.hot else []
-    parts += [f"select {columns} from ({parquet(kind, news.cold)})"] if news.cold else []
-    return " union all ".join(parts)
-
-
-def _remember(connection: duckdb.DuckDBPyConnection, sizes: dict[str, int]) -> None:
-    if sizes:
-        connection.execute(f"delete from sources where path in ({', '.join(map(quoted, sizes))})")
-        connection.executemany("insert into sources values (?, ?)", list(sizes.items()))
+    for path in (log / FOLDER).glob("[!.]*"):
+        with held(log / FOLDER / f".{path.name}.lock", wait=True):
+            shutil.rmtree(path)

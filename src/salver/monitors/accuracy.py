@@ -4,36 +4,39 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import msgspec
 import numpy as np
+from numpy.typing import NDArray
 
 from salver.errors import ConfigError, NotFound
-from salver.log.duck import named, quoted
-from salver.log.flat import typed
-from salver.log.joined import joined
+from salver.log.joined import Joined, joined
 from salver.log.signatures import noted
 from salver.log.view import Log
 from salver.monitors.confusion import Confusion
 from salver.monitors.estimate import Estimate
 from salver.monitors.ranking import of_numbers, of_probabilities
-
-if TYPE_CHECKING:
-    import duckdb
+from salver.monitors.rows import Rows
+from salver.types.signature import Output, Signature
 
 _MANY_CLASSES = 1000
-_OWN = {
-    "version": "version::VARCHAR",
-    "route": "route",
-    "hour": "strftime(make_timestamp(ts), '%Y-%m-%d %H:00')",
-    "day": "strftime(make_timestamp(ts), '%Y-%m-%d')",
-}
 _SPANS_S = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
 
 
+class Measured(msgspec.Struct):
+    """How good one of several answers a row is."""
+
+    labelled: int
+    metrics: dict[str, Estimate] = {}
+    classes: dict[str, dict[str, Estimate]] = {}
+
+
 class Group(msgspec.Struct):
-    """Predictions that have something in common. `delay_s` is from a prediction to its label: the median and the 95 % point."""
+    """Predictions that have something in common. `delay_s` is from a prediction to its label: the median and the 95 % point.
+
+    Of a model with several answers a row, `outputs` has each of them by its place, and `metrics` what they have in common.
+    """
 
     of: dict[str, str | None]
     predictions: int
@@ -42,6 +45,7 @@ class Group(msgspec.Struct):
     delay_s: dict[str, float] | None = None
     metrics: dict[str, Estimate] = {}
     classes: dict[str, dict[str, Estimate]] = {}
+    outputs: dict[str, Measured] = {}
 
 
 class Accuracy(msgspec.Struct):
@@ -62,27 +66,20 @@ class Question(msgspec.Struct):
     until_us: int | None = None
     version: int | None = None
 
-    @property
-    def condition(self) -> str:
-        parts = [f"ts >= {self.since_us}"] if self.since_us is not None else []
-        parts += [f"ts < {self.until_us}"] if self.until_us is not None else []
-        parts += [f"version = {self.version}"] if self.version is not None else []
-        return " and ".join(parts) or "true"
-
 
 def accuracy(log: Path, model: str, question: Question | None = None) -> Accuracy:
-    """Measure it. Raises NotFound when the model has no predictions, ConfigError when it gives no single answer a row."""
+    """Measure it. Raises NotFound when the model has no predictions, ConfigError when its answers have no fixed number."""
     question = question or Question()
-    with joined(log, model) as connection:
-        task, classes = _task(connection, log, model)
-        groups = _groups(connection, log, model, question)
-        labelled = _labelled(connection, question, classes)
+    signature = noted(log, model)
+    output = signature.prediction if signature else None
+    with joined(log, model, output.name if output else "prediction") as found:
+        if not found.parts:
+            raise NotFound(f"the log in {log} has no predictions of a model '{model}'", code="unknown_model")
+        task, classes = _task(found, signature)
+        rows = Rows(found, question.since_us, question.until_us, question.version)
+        measure = _Measure(rows, classes)
+        groups = [measure.group(of, places) for of, places in rows.groups(Log(log), model, question.by)]
     since = None if question.since_us is None else str(np.datetime64(question.since_us, "us"))
-    order = np.argsort(labelled["place"], kind="stable")
-    bounds = np.searchsorted(labelled["place"][order], np.arange(len(groups) + 1))
-    for place, group in enumerate(groups):
-        rows = order[bounds[place] : bounds[place + 1]] if len(groups) > 1 else slice(None)
-        _measure(group, {name: array[rows] for name, array in labelled.items()}, classes)
     return Accuracy(model, task, question.by, since, groups)
 
 
@@ -97,118 +94,114 @@ def since(text: str, now_us: int) -> int:
         raise ConfigError("a time is a span (30m, 12h, 7d, 2w) or a date in UTC (2026-01-31, 2026-01-31T12:00)") from None
 
 
-def _task(connection: duckdb.DuckDBPyConnection, log: Path, model: str) -> tuple[str, list[str]]:
-    """What the model does, and its classes as they are spelled in `joined`, in the order of its probabilities."""
-    first = connection.execute("select prediction from joined limit 1").fetchone()
-    if first is None:
-        raise NotFound(f"the log in {log} has no predictions of a model '{model}'", code="unknown_model")
-    signature = noted(log, model)
-    output = signature.prediction if signature else None
-    if (output and output.shape) or (first[0] or "[").startswith(("[", "{")):
-        raise ConfigError(f"model '{model}' answers with several values a row; its accuracy is not measured yet")
-    if output and output.classes is not None:
-        return "classification", [_spelled(one) for one in output.classes]
-    if signature and signature.task != "classification" and first[0] and re.match(r"[-\d.]", first[0]):
-        return "regression", []
-    query = f"select distinct * from (select prediction from joined union all select label from joined) limit {_MANY_CLASSES}"
-    values = sorted(row[0] for row in connection.execute(query).fetchall() if row[0] is not None)
-    numbers = all(re.match(r"[-\d.]", value) for value in values)
-    if signature is None and numbers and not all(float(value).is_integer() for value in values):
-        return "regression", []
-    return "classification", sorted(values, key=float) if numbers else values
+def _task(found: Joined, signature: Signature | None) -> tuple[str, list[list[Any]]]:
+    """What the model does, and for each of its answers the classes, in the order of their probabilities; none of numbers."""
+    values, output = found.values, signature.prediction if signature else None
+    if output is not None and output.classes is not None:
+        return "classification", _classes(output)
+    whole = values.seen is not None and all(one.is_integer() for one in values.seen)
+    of_classes = signature is not None and signature.task == "classification"
+    if not values.coded and not of_classes and (signature is not None or not whole):
+        return "regression", [[]] * values.outputs
+    return "classification", [values.classes()[:_MANY_CLASSES]] * values.outputs
 
 
-def _spelled(value: Any) -> str:
-    text = msgspec.json.encode(value).decode()
-    return text if isinstance(value, str | bool) else str(float(text))
+def _classes(output: Output) -> list[list[Any]]:
+    if output.is_multilabel:
+        return [list(one) for one in output.classes or () if isinstance(one, tuple)]
+    return [list(output.classes or ())]
 
 
-def _groups(connection: duckdb.DuckDBPyConnection, log: Path, model: str, question: Question) -> list[Group]:
-    """All groups, in order, as a table of the connection too."""
-    names = [f"g{i}" for i in range(len(question.by))]
-    others = [by for by in question.by if by not in _OWN]
-    source = "joined"
-    if others:
-        _inputs(connection, log, model, others)
-        source = "joined left join inputs using (id)"
-    exprs = [f"{_OWN.get(by) or named('of_' + by)} as {name}" for by, name in zip(question.by, names, strict=True)]
-    keys = ", ".join([*exprs, "id", "ts", "label", "label_ts"])
-    connection.execute(f"create or replace temp view keyed as select {keys} from {source} where {question.condition}")
-    columns = "".join(f"{name}, " for name in names)
-    counts = (
-        f"select {columns} count(*) as rows, count(label) as labelled, "
-        "approx_quantile((label_ts - ts) / 1e6, [0.5, 0.95]) filter (where label is not null) as delay "
-        f"from keyed {'group by all' if names else ''}"
-    )
-    connection.execute(
-        "create or replace temp table groups as "
-        f"select *, row_number() over (order by {', '.join(names) or '1'}) - 1 as place from ({counts})"
-    )
-    groups: list[Group] = []
-    for row in connection.execute("select * from groups order by place").fetchall():
-        *of, rows, labelled, delay, _ = row
-        told = {"p50": delay[0], "p95": delay[1]} if delay else None
-        groups.append(Group(dict(zip(question.by, of, strict=True)), rows, labelled, labelled / rows if rows else 0.0, told))
-    return groups
+class _Measure:
+    """What is measured of rows, by group."""
+
+    def __init__(self, rows: Rows, classes: list[list[Any]]) -> None:
+        self._rows = rows
+        self._classes = classes
+        self._labels = rows.column("label")
+        self._answers = rows.column("prediction")
+        self._weights = rows.column("weight")[:, None] * rows.column("label_weight")
+        self._shares = rows.probabilities(len(classes[0])) if len(classes) == 1 and classes[0] else None
+
+    def group(self, of: dict[str, str | None], places: NDArray[np.int64] | None) -> Group:
+        """One group: its rows' places, or all (None)."""
+        at: Any = slice(None) if places is None else places
+        labelled = ~np.isnan(self._labels[at])
+        some: Any = labelled.any(axis=1) if labelled.shape[1] > 1 else labelled[:, 0]
+        count = int(np.count_nonzero(some))
+        made = Group(of, len(some), count, count / len(some) if len(some) else 0.0)
+        if count:
+            delays = (self._rows.column("label_ts")[at].max(axis=1) - self._rows.column("ts")[at])[some] / 1e6
+            p50, p95 = np.quantile(delays, [0.5, 0.95])
+            made.delay_s = {"p50": float(p50), "p95": float(p95)}
+        each = [self._output(place, labelled[:, place], places) for place in range(len(self._classes))]
+        if len(each) == 1:
+            made.metrics, made.classes = each[0].metrics, each[0].classes
+            return made
+        made.outputs = {str(place): one for place, one in enumerate(each)}
+        made.metrics = _in_common([one.metrics for one in each if one.metrics])
+        if self._classes[0]:
+            made.metrics |= self._exact(labelled, at)
+        return made
+
+    def _output(self, place: int, labelled: NDArray[np.bool_], places: NDArray[np.int64] | None) -> Measured:
+        at: Any = slice(None) if places is None else places
+        classes = self._classes[place]
+        labels: NDArray[Any] = self._labels[at, place]
+        answers: NDArray[Any] = self._answers[at, place]
+        weights = self._weights[at, place]
+        if classes:
+            labels, answers = (self._rows.joined.values.places(one, classes) for one in (labels, answers))
+            usable = (labels >= 0) & (answers >= 0)
+        else:
+            usable = np.isfinite(labels + answers)
+        usable &= weights > 0
+        made = Measured(int(np.count_nonzero(labelled)))
+        if not usable.any():
+            return made
+        kept: Any = slice(None) if usable.all() else usable
+        if not classes:
+            made.metrics = of_numbers(labels[kept], answers[kept], weights[kept])
+            return made
+        confusion = Confusion(labels[kept], answers[kept], weights[kept], len(classes))
+        made.metrics = confusion.estimates()
+        made.classes = {_shown(classes[k]): confusion.of_class(int(k)) for k in confusion.present}
+        if self._shares is not None:
+            shares = self._shares[:, at][:, kept]
+            if np.isfinite(shares).all():
+                whole = places is None
+                orders = (lambda ranked: _within(self._rows.order(ranked), usable)) if whole else None
+                made.metrics |= of_probabilities(labels[kept], shares, weights[kept], orders)
+        return made
+
+    def _exact(self, labelled: NDArray[np.bool_], at: Any) -> dict[str, Estimate]:
+        """The share of rows of which all answers are right, among those of which all labels are known."""
+        from salver.monitors.estimate import effective, wilson
+
+        known = labelled.all(axis=1)
+        right = (self._labels[at] == self._answers[at]).all(axis=1)[known]
+        weights = self._weights[at].min(axis=1)[known]
+        if not weights.sum():
+            return {}
+        return {"exact_match": wilson(float(np.dot(right, weights) / weights.sum()), effective(weights))}
 
 
-def _inputs(connection: duckdb.DuckDBPyConnection, log: Path, model: str, names: list[str]) -> None:
-    values = ", ".join(f"{typed('inputs', name)} as {named('of_' + name)}" for name in names)
-    found = Log(log).sql(f"select id, {values} from predictions where model = ?", [model]).to_arrow()
-    unknown = [name for name in names if found.column(f"of_{name}").null_count == len(found)]
-    if unknown:
-        raise ConfigError(f"model '{model}' has no column '{unknown[0]}'; group by version, route, hour, day or an input")
-    connection.register("inputs", found)
+def _within(order: NDArray[Any] | None, usable: NDArray[np.bool_]) -> NDArray[Any] | None:
+    """An order of all rows as one of those that are usable."""
+    if order is None or usable.all():
+        return order
+    places = np.cumsum(usable) - 1
+    return places[order[usable[order]]]
 
 
-def _labelled(connection: duckdb.DuckDBPyConnection, question: Question, classes: list[str]) -> dict[str, Any]:
-    """The rows that have labels, as arrays: place of the group, label, prediction, weight, and each class's probability."""
-    names = [f"g{i}" for i in range(len(question.by))]
-    listed = "[" + ", ".join(map(quoted, classes)) + "]"
-
-    def value(column: str) -> str:
-        return f"list_position({listed}, {column})::INTEGER - 1" if classes else f"try_cast({column} as DOUBLE)"
-
-    wide = connection.execute("select max(len(probabilities)) from joined").fetchone()
-    shares = range(1, len(classes) + 1) if classes and wide and wide[0] == len(classes) else ()
-    columns = [
-        f"{value('prediction')} as prediction",
-        f"{value('label')} as label",
-        "coalesce(weight, 1.0) * coalesce(label_weight, 1.0) as weight",
-        *(f"probabilities[{k}] as p{k}" for k in shares),
-    ]
-    query = f"select {', '.join(columns)}, 0 as place from joined where label is not null and {question.condition}"
-    if names:
-        same = " and ".join(f"keyed.{name} is not distinct from groups.{name}" for name in names)
-        places = f"select id, place from keyed join groups on {same} where label is not null"
-        query = f"select {', '.join(columns)}, place from joined join ({places}) using (id) where label is not null"
-    found = connection.execute(query).fetchnumpy()
-    given = [found[f"p{k}"] for k in shares]
-    made = {name: np.ma.filled(found[name], -1 if classes else np.nan) for name in ("prediction", "label")}
-    made |= {"weight": np.asarray(found["weight"]), "place": np.asarray(found["place"])}
-    if given:
-        made["probabilities"] = np.stack([np.ma.filled(one, np.nan) for one in given]).T
-    return made
+def _in_common(each: list[dict[str, Estimate]]) -> dict[str, Estimate]:
+    """The mean of each metric over the outputs, with the interval as if they went wrong together: never too narrow."""
+    if not each:
+        return {}
+    names = [name for name in each[0] if all(name in one for one in each)]
+    means = {name: [np.mean([getattr(one[name], part) for one in each]) for part in ("value", "low", "high")] for name in names}
+    return {name: Estimate(*map(float, three)) for name, three in means.items()}
 
 
-def _measure(group: Group, rows: dict[str, Any], classes: list[str]) -> None:
-    usable = (rows["prediction"] >= 0) & (rows["label"] >= 0) if classes else np.isfinite(rows["prediction"] + rows["label"])
-    usable &= rows["weight"] > 0
-    if not usable.all():
-        rows = {name: array[usable] for name, array in rows.items()}
-    if not len(rows["label"]):
-        return
-    if not classes:
-        group.metrics = of_numbers(rows["label"], rows["prediction"], rows["weight"])
-        return
-    confusion = Confusion(rows["label"], rows["prediction"], rows["weight"], len(classes))
-    group.metrics = confusion.estimates()
-    group.classes = {classes[k]: confusion.of_class(int(k)) for k in confusion.present[:_MANY_CLASSES]}
-    group.classes = {str(msgspec.json.decode(_shown(name))): of for name, of in group.classes.items()}
-    shares = rows.get("probabilities")
-    if shares is not None and np.isfinite(shares).all():
-        group.metrics |= of_probabilities(rows["label"], shares, rows["weight"])
-
-
-def _shown(spelled: str) -> str:
-    return spelled.removesuffix(".0") if re.fullmatch(r"-?\d+\.0", spelled) else spelled
+def _shown(value: Any) -> str:
+    return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)

@@ -32,7 +32,7 @@ class Verdict(msgspec.Struct):
     """Which answers are better by the labels. `p` is McNemar's exact two-sided test, or that of the paired difference."""
 
     labelled: int
-    measure: str  # "accuracy" (more is better) or "mae" (less is better)
+    measure: str  # "accuracy" or "exact_match" (more is better), or "mae" (less is better)
     before: float
     after: float
     difference: Estimate
@@ -60,7 +60,10 @@ def compare(
     refused: int,
     numeric: bool,
 ) -> Replay:
-    """Compare answers to the same rows. `labels` has None where there is none; `numeric` says that answers are numbers."""
+    """Compare answers to the same rows. `labels` has None where there is none; `numeric` says that answers are numbers.
+
+    Answers and labels may be lists, one value an output; a label that is not known is None in its list.
+    """
     changed = _differ(before, after, numeric)
     made = Replay(len(rows), refused, wilson(float(changed.mean()) if len(rows) else 0.0, len(rows)))
     if numeric:
@@ -85,22 +88,30 @@ def compare(
 
 def _differ(before: Sequence[Any], after: Sequence[Any], numeric: bool) -> Any:
     if numeric:
-        return ~np.isclose(np.asarray(before, np.float64), np.asarray(after, np.float64), rtol=1e-9, atol=1e-12, equal_nan=True)
+        one, other = np.asarray(before, np.float64), np.asarray(after, np.float64)
+        return ~np.isclose(one, other, rtol=1e-9, atol=1e-12, equal_nan=True).reshape(len(one), -1).all(axis=1)
     return np.array([one != other for one, other in zip(before, after, strict=True)], dtype=bool)
 
 
 def _of_classes(before: list[Any], after: list[Any], labels: list[Any]) -> Verdict:
-    was = np.array([one == label for one, label in zip(before, labels, strict=True)])
-    now = np.array([one == label for one, label in zip(after, labels, strict=True)])
+    was, now = (np.array(list(map(_is_right, of, labels)), bool) for of in (before, after))
     p = mcnemar(int((was & ~now).sum()), int((~was & now).sum()))
     gain = mean(now.astype(np.float64) - was, np.ones(len(was)))
     better = "neither" if p >= 0.05 else "after" if gain.value > 0 else "before"
-    return Verdict(len(labels), "accuracy", float(was.mean()), float(now.mean()), gain, p, better)
+    measure = "exact_match" if isinstance(labels[0], list) else "accuracy"
+    return Verdict(len(labels), measure, float(was.mean()), float(now.mean()), gain, p, better)
+
+
+def _is_right(answer: Any, label: Any) -> bool:
+    """Of several answers, all whose label is known are to be right."""
+    if isinstance(label, list):
+        return all(known is None or one == known for one, known in zip(answer, label, strict=True))
+    return answer == label
 
 
 def _of_numbers(before: list[Any], after: list[Any], labels: list[Any]) -> Verdict:
-    truth = np.asarray(labels, np.float64)
-    was, now = (np.abs(np.asarray(of, np.float64) - truth) for of in (before, after))
+    truth = np.array(labels, np.float64).reshape(len(labels), -1)  # None becomes NaN: an output whose label is not known
+    was, now = (np.nanmean(np.abs(np.array(of, np.float64).reshape(truth.shape) - truth), axis=1) for of in (before, after))
     gain = mean(now - was, np.ones(len(truth)))
     deviation = (gain.high - gain.value) / Z
     p = math.erfc(abs(gain.value) / deviation / math.sqrt(2)) if deviation else float(gain.value == 0)
