@@ -77,9 +77,14 @@ def _wanted(argument: str, registry: Registry) -> Wanted:
         raise
 
 
+def is_by_hand(wanted: Wanted) -> bool:
+    """Whether it is a model file that somebody names here and now."""
+    return wanted.file is not None and not (wanted.file / FILENAME).is_file()
+
+
 async def find_artifact(wanted: Wanted, registry: Registry, store: Path, policy: Policy) -> Artifact:
     """From the registry, a folder or the cache, or lowered now in its own process; let in by `policy`. Raises SalverError."""
-    by_hand = wanted.file is not None and not (wanted.file / FILENAME).is_file()
+    by_hand = is_by_hand(wanted)
     if wanted.file is not None and by_hand:
         policy.admit_file(wanted.file)
     artifact = await _found(wanted, registry, store)

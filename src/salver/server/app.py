@@ -34,15 +34,16 @@ from salver.server.metrics import Metrics
 from salver.server.openapi import document
 from salver.server.problems import MEDIA_TYPE, headers_of, problem, status_of, unexpected
 from salver.server.protocols import v2
+from salver.server.workers import Worker
 from salver.types.reference import Reference
 
 logger = logging.getLogger("salver")
 
 
-def make_app(engine: Engine, entrance: Entrance, log: Writer | None) -> Starlette:
-    """The app that serves `engine`, whose predictions `log` holds, to those who come in by `entrance`."""
+def make_app(engine: Engine, entrance: Entrance, log: Writer | None, worker: Worker | None = None) -> Starlette:
+    """The app that serves `engine`, whose predictions `log` holds, to those who come in by `entrance`, beside other workers."""
     settings = entrance.settings
-    face = Face(engine, entrance.routes)
+    face = Face(engine, entrance.routes, worker)
     app = Starlette(
         routes=guard(
             [
@@ -85,9 +86,10 @@ def _cross_origin(origins: list[str]) -> list[Middleware]:
 class Face:
     """The handlers of the native routes."""
 
-    def __init__(self, engine: Engine, routes: HotRoutes) -> None:
+    def __init__(self, engine: Engine, routes: HotRoutes, worker: Worker | None) -> None:
         self._engine = engine
         self._routes = routes
+        self._worker = worker
 
     async def predict(self, http: Request) -> Response:
         arrived_ns = time.perf_counter_ns()
@@ -132,7 +134,7 @@ class Face:
         return JSONResponse({"live": True})
 
     async def ready(self, http: Request) -> Response:
-        ready = self._engine.ready
+        ready = self._engine.ready and (self._worker is None or self._worker.all_ready())
         return JSONResponse({"ready": ready, "models": self._engine.states}, 200 if ready else 503)
 
 

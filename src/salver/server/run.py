@@ -5,9 +5,13 @@ from __future__ import annotations
 import asyncio
 import functools
 import gc
+import os
+import signal
+import socket
 import sys
 from collections.abc import Awaitable, Callable, Coroutine, Generator
 from contextlib import contextmanager
+from types import FrameType
 from typing import TYPE_CHECKING, Any
 
 import uvicorn
@@ -18,6 +22,7 @@ from salver.log.writer import Writer
 from salver.server.app import make_app
 from salver.server.entrance import Entrance
 from salver.server.hot import HotProtocol
+from salver.server.workers import Worker, leave_with_parent
 
 if TYPE_CHECKING:
     from salver.server.rpc.listener import Listener
@@ -28,23 +33,21 @@ _LOOK_S = 0.1  # how often a server that is still loading looks whether it is to
 
 
 class Server(uvicorn.Server):
-    """Listens first, so that health is answered while models load; then loads them."""
+    """Listens and loads models: health is answered meanwhile."""
 
     def __init__(
         self,
         engine: Engine,
         log: Writer | None,
-        host: str,
-        port: int,
-        on_listening: Callable[[Server], Awaitable[None]],
+        listeners: list[socket.socket],
+        load: Callable[[Server], Awaitable[None]],
         entrance: Entrance | None = None,
-        grpc_port: int | None = None,
+        grpc_listeners: list[socket.socket] | None = None,
+        worker: Worker | None = None,
     ) -> None:
         self._entrance = entrance = entrance or Entrance(engine)
         config = uvicorn.Config(
-            make_app(engine, entrance, log),
-            host=host,
-            port=port,
+            make_app(engine, entrance, log, worker),
             http=functools.partial(HotProtocol, entrance.routes),  # type: ignore[arg-type]
             loop="auto",
             ws="none",
@@ -59,22 +62,46 @@ class Server(uvicorn.Server):
         config.ssl = entrance.certificate.context if entrance.certificate else None
         super().__init__(config)
         self._engine = engine
-        self._on_listening = on_listening
-        self._grpc = _listener(engine, entrance, host, grpc_port) if grpc_port is not None else None
+        self._grpc = _rpc(engine, entrance, grpc_listeners) if grpc_listeners else None
+        self._listeners = listeners
+        self._worker = worker
+        self._loads = load
         self._beside: set[asyncio.Task[None]] = set()
         self.failure: Exception | None = None
 
+    def run(self, sockets: Any = None) -> None:
+        """Serve until told to stop. The listeners stay open: others may share them."""
+        super().run([one.dup() for one in self._listeners])
+
     async def startup(self, sockets: Any = None) -> None:
+        """Listen, then load; but load first where other workers answer meanwhile."""
+        if self._worker is not None:
+            self.also(self._worker.beat(self._engine))
+            self.also(leave_with_parent(self))
+        if self._worker is None or not self._worker.replaces:
+            await self._listen(sockets)
+            await self._load()
+        else:
+            await self._load()
+            await self._listen(sockets)
+        # What is loaded stays: the collector need not walk it again while somebody waits for an answer.
+        gc.freeze()
+
+    async def _listen(self, sockets: Any) -> None:
+        if self.should_exit:
+            return
         self._allow_connections()
         self._bound_handshakes()
         await super().startup(sockets)
-        if self.should_exit:
-            return
         for watch in self._entrance.watches(self.server_state.connections):
             self.also(watch)
         if self._grpc:
             await self._grpc.start()
-        loading = asyncio.ensure_future(self._on_listening(self))
+
+    async def _load(self) -> None:
+        if self.should_exit:
+            return
+        loading = asyncio.ensure_future(self._loads(self))
         while not loading.done():
             await asyncio.wait({loading}, timeout=_LOOK_S)
             if self.should_exit:
@@ -86,9 +113,6 @@ class Server(uvicorn.Server):
         except Exception as error:
             self.failure = error
             self.should_exit = True
-            return
-        # What is loaded stays: the collector need not walk it again while somebody waits for an answer.
-        gc.freeze()
 
     def _allow_connections(self) -> None:
         """As many open files as there may be connections, where the system lets us."""
@@ -113,9 +137,17 @@ class Server(uvicorn.Server):
     @contextmanager
     def capture_signals(self) -> Generator[None, None, None]:
         with super().capture_signals():
+            if self._worker is not None:
+                signal.signal(signal.SIGINT, signal.SIG_IGN)  # the supervisor hears it and sends SIGTERM
             yield
             # uvicorn would raise them once more and die of them; being told to stop and stopping is success.
             self._captured_signals.clear()
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """Told to stop: first, finish what is there; told again, at once. What was answered is in the log either way."""
+        if self.should_exit:
+            os._exit(128 + sig)
+        super().handle_exit(sig, frame)
 
     def also(self, work: Coroutine[Any, Any, None]) -> None:
         """Do this beside serving, until the server stops."""
@@ -132,9 +164,9 @@ class Server(uvicorn.Server):
             task.cancel()
 
 
-def _listener(engine: Engine, entrance: Entrance, host: str, port: int) -> Listener:
+def _rpc(engine: Engine, entrance: Entrance, listeners: list[socket.socket]) -> Listener:
     try:
         from salver.server.rpc.listener import Listener
     except ModuleNotFoundError as error:
         raise ConfigError(f"--grpc-port needs {error.name}: pip install 'salver[grpc]'") from error
-    return Listener(engine, entrance, host, port)
+    return Listener(engine, entrance, listeners)

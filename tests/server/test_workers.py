@@ -1,0 +1,108 @@
+"""`salver serve --workers N`: one socket, one copy of the models, and a worker for each that ends."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import httpx
+import psutil
+import pytest
+
+from salver.log.reader import read_records
+from salver.registry.registry import Registry
+from tests.models import churn_file, iris_file
+from tests.registry.artifacts import WIDTH, linear_artifact
+from tests.registry.s3 import BUCKET, s3_server
+from tests.serving import Served, serving
+
+ROWS = {
+    "iris_model": {"features": [5.1, 3.5, 1.4, 0.2]},
+    "churn": {"features": {"age": 33, "spend": 12, "plan": "pro"}},
+}
+
+
+@pytest.fixture(scope="module")
+def models(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    folder = tmp_path_factory.mktemp("models")
+    return [iris_file(folder), churn_file(folder)]
+
+
+@pytest.fixture(scope="module")
+def workers(models: list[Path], store: Path) -> Iterator[Served]:
+    with serving(models, store=store, arguments=["--workers", "2"]) as served:
+        yield served
+
+
+def pids(served: Served) -> list[int]:
+    return [child.pid for child in psutil.Process(served.process.pid).children()]
+
+
+def until(true: Callable[[], bool], what: str, within_s: float = 20) -> None:
+    deadline = time.monotonic() + within_s
+    while not true():
+        assert time.monotonic() < deadline, what
+        time.sleep(0.02)
+
+
+def ask(served: Served, model: str = "iris_model") -> httpx.Response:
+    return httpx.post(f"{served.url}/models/{model}/predict", json=ROWS[model])
+
+
+def test_every_worker_answers_with_models_of_each_kind(workers: Served) -> None:
+    """A linear model in numpy and a graph in ONNX Runtime, woken before the fork."""
+    with ThreadPoolExecutor(8) as pool:
+        answers = list(pool.map(lambda turn: ask(workers, "churn" if turn % 2 else "iris_model").json(), range(100)))
+    assert all(answer["prediction"] in (0, "no", "yes") for answer in answers)
+    ids = [answer["id"] for answer in answers]
+    assert len(set(ids)) == len(ids)
+    assert set(ids) <= {record.id for record in read_records(workers.store / "log")}
+
+
+def test_a_worker_that_ended_or_hangs_is_replaced(workers: Served) -> None:
+    before = pids(workers)
+    os.kill(before[0], signal.SIGKILL)
+    until(lambda: len(pids(workers)) == 2 and before[0] not in pids(workers), "no other worker")
+    until(lambda: "ended of SIGKILL; another is started" in workers.output.read_text(), "nothing is said")
+    assert httpx.get(f"{workers.url}/health/ready").status_code == 200
+    assert all(ask(workers).status_code == 200 for _ in range(20))
+
+
+def test_models_of_an_object_store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What reaches the store has threads, and would hang in a process that was forked from it."""
+    with s3_server(tmp_path) as environment:
+        for name, value in {**environment, "XDG_DATA_HOME": str(tmp_path / "data")}.items():
+            monkeypatch.setenv(name, value)
+        Registry(f"s3://{BUCKET}/prod").publish(linear_artifact(tmp_path / "made"))
+        with serving([], arguments=["--workers", "2", "--store", f"s3://{BUCKET}/prod"]) as served:
+            answer = httpx.post(f"{served.url}/predict", json={"features": [0.5] * WIDTH})
+            assert answer.json()["version"] == 1
+
+
+def test_told_to_stop_every_process_ends(models: list[Path], store: Path) -> None:
+    for how in (signal.SIGTERM, signal.SIGINT):
+        with serving(models[:1], store=store, arguments=["--workers", "2"]) as served:
+            every = pids(served)
+            served.process.send_signal(how)
+            assert served.process.wait(10) == 0
+            assert not any(map(psutil.pid_exists, every))
+            assert "Traceback" not in served.output.read_text()
+
+
+def test_workers_do_not_outlive_their_supervisor(models: list[Path], store: Path) -> None:
+    with serving(models[:1], store=store, arguments=["--workers", "2"]) as served:
+        every = pids(served)
+        served.process.kill()
+        served.process.wait()
+        until(lambda: not any(psutil.pid_exists(pid) and _runs(pid) for pid in every), "workers are left")
+
+
+def _runs(pid: int) -> bool:
+    try:
+        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
