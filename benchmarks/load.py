@@ -6,6 +6,7 @@ import json
 import re
 import subprocess
 import tempfile
+from collections.abc import Mapping
 from typing import NamedTuple
 
 _UNITS_US = {"us": 1.0, "ms": 1e3, "s": 1e6, "m": 60e6}
@@ -21,10 +22,12 @@ class Load(NamedTuple):
     bad: int  # answers that were no 200, and broken connections
 
 
-def load(url: str, body: str, connections: int, seconds: int, core: int = 1) -> Load:
+def load(url: str, body: str, connections: int, seconds: int, headers: Mapping[str, str] | None = None, core: int = 1) -> Load:
     """POST `body` over and over on kept-alive connections."""
+    sent = {"Content-Type": "application/json", **(headers or {})}
     with tempfile.NamedTemporaryFile("w", suffix=".lua") as script:
-        script.write(f"wrk.method = 'POST'\nwrk.body = {_lua(body)}\nwrk.headers['Content-Type'] = 'application/json'\n")
+        script.write(f"wrk.method = 'POST'\nwrk.body = {_lua(body)}\n")
+        script.writelines(f"wrk.headers[{_lua(name)}] = {_lua(value)}\n" for name, value in sent.items())
         script.flush()
         pin = ["taskset", "-c", str(core)]
         wrk = ["wrk", "-t1", f"-c{connections}", f"-d{seconds}s", "--timeout", "20s", "--latency", "-s", script.name, url]

@@ -47,19 +47,19 @@ def running(
         _stop(process)
 
 
-def first_answer(server: Running, body: bytes, every_s: float = 0.05) -> object:
+def first_answer(server: Running, body: bytes, every_s: float = 0.05, headers: Mapping[str, str] | None = None) -> object:
     """The prediction in the first answer that is one, asked until there is. Raises RuntimeError when there is none."""
     while server.process.poll() is None and time.perf_counter() - server.started < _PATIENCE_S:
         try:
-            return ask(server.url, body)
+            return ask(server.url, body, headers)
         except (OSError, ValueError):  # not listening yet, or not ready
             time.sleep(every_s)
     raise RuntimeError("no answer")
 
 
-def ask(url: str, body: bytes) -> object:
+def ask(url: str, body: bytes, headers: Mapping[str, str] | None = None) -> object:
     """The `prediction` that a server answers."""
-    request = urllib.request.Request(url, body, {"content-type": "application/json"})
+    request = urllib.request.Request(url, body, {"content-type": "application/json", **(headers or {})})
     with urllib.request.urlopen(request, timeout=10) as answer:
         return json.load(answer)["prediction"]
 

@@ -34,18 +34,18 @@ def measure(case: Case, server: str, given: argparse.Namespace) -> Figures:
     work = FOLDER.resolve() / "work" / server
     work.mkdir(parents=True, exist_ok=True)
     port = free_port()
-    command, environment = SERVERS[server][1](case, port, work)
+    command, environment, headers = SERVERS[server][1](case, port, work)
     body = case.body.encode()
     with running(command, port, FOLDER / f"{server}.txt", environment) as started:
-        _check(case, first_answer(started, body))
-        load(started.url, case.body, given.connections, WARM_UP_S)
-        ask(started.url, body)  # behind what wrk left in the queue
+        _check(case, first_answer(started, body, headers=headers))
+        load(started.url, case.body, given.connections, WARM_UP_S, headers)
+        ask(started.url, body, headers)  # behind what wrk left in the queue
         before = cpu_s(started.process.pid)
-        loaded = load(started.url, case.body, given.connections, given.seconds)
+        loaded = load(started.url, case.body, given.connections, given.seconds, headers)
         used_s = cpu_s(started.process.pid) - before
-        ask(started.url, body)
-        alone = load(started.url, case.body, 1, ALONE_S)
-        _check(case, ask(started.url, body))
+        ask(started.url, body, headers)
+        alone = load(started.url, case.body, 1, ALONE_S, headers)
+        _check(case, ask(started.url, body, headers))
     if loaded.bad or alone.bad or not loaded.requests:
         raise RuntimeError(f"{loaded.bad + alone.bad} bad answers of {loaded.requests + alone.requests}")
     return {

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
@@ -23,10 +24,11 @@ class Case(NamedTuple):
 
 
 class Server(NamedTuple):
-    """How a server is started: command, environment."""
+    """How a server is started (command, environment), and what is sent to it beside the body."""
 
     command: list[str | Path]
     environment: dict[str, str]
+    headers: Mapping[str, str] = {}
 
 
 def cases(folder: Path, names: list[str]) -> list[Case]:
@@ -67,6 +69,24 @@ def synced(case: Case, port: int, work: Path) -> Server:
     return salver(case, port, work)
 
 
+def keyed(case: Case, port: int, work: Path) -> Server:
+    """Ours with an API key for this model."""
+    return _keyed(case, port, work, "--model", case.file.stem)
+
+
+def counted(case: Case, port: int, work: Path) -> Server:
+    """Ours with an API key whose requests are counted, and never too many."""
+    return _keyed(case, port, work, "--rate", "1000000")
+
+
+def _keyed(case: Case, port: int, work: Path, *limits: str) -> Server:
+    shown = work / f"{case.name}.key"
+    if not shown.exists():
+        add = [BIN / "salver", "key", "add", case.name, *limits, "--store", work / "store"]
+        shown.write_text(subprocess.run(add, capture_output=True, text=True, check=True).stdout.strip())
+    return Server(salver(case, port, work).command, {}, {"Authorization": f"Bearer {shown.read_text()}"})
+
+
 def flask(case: Case, port: int, work: Path) -> Server:
     command: list[str | Path] = [BIN / "gunicorn", "--workers", "1", "--bind", f"127.0.0.1:{port}", "flask_app:app"]
     return Server(command, {"MODEL": str(case.file), "PYTHONPATH": str(PEERS)})
@@ -83,6 +103,8 @@ SERVERS: dict[str, tuple[str, Callable[[Case, int, Path], Server]]] = {
     "fastapi": ("FastAPI + `model.predict`", fastapi),
     "flask": ("Flask + gunicorn + `model.predict`", flask),
     "unlogged": ("Salver, no log", unlogged),
+    "keyed": ("Salver, with an API key", keyed),
+    "counted": ("Salver, with an API key that has a rate", counted),
     "synced": ('Salver, `sync = "always"`', synced),
 }
 BESIDE = ("salver", "nginx", "fastapi", "flask")

@@ -104,13 +104,13 @@ class GuardedProtocol(HttpToolsProtocol):
         if self._refused:
             if waited_s > limits.head_s:  # it does not even take its refusal
                 self.transport.abort()
+        elif self._part and self.flow.read_paused:  # it is we who wait
+            self._since_s += LOOK_S
         elif self._part == "head":
             if waited_s > limits.head_s:
                 self.refuse(_too_slow(f"a request's head must arrive within {limits.head_s:g} s"))
         elif self._part == "body":
-            if self.flow.read_paused:  # it is we who wait
-                self._since_s += LOOK_S
-            elif waited_s > limits.body_s and self._body_bytes < waited_s * limits.body_bytes_per_s:
+            if waited_s > limits.body_s and self._body_bytes < waited_s * limits.body_bytes_per_s:
                 self.refuse(_too_slow(f"a body must arrive within {limits.body_s:g} s, or at {limits.body_bytes_per_s} B/s"))
         elif self.cycle is None and waited_s > limits.head_s:
             self.refuse(None)
