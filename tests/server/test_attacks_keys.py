@@ -20,6 +20,10 @@ from tests.serving import Served, serving
 
 PLAIN = "server-timing: 1"  # a header that keeps a request off the hot path
 CLOSED = ("/models", "/models/echo", "/metrics", "/docs", "/openapi.json", "/v2", "/v2/models", "/v2/models/echo")
+MANAGED = (
+    *(f"/models/echo/{verb}" for verb in ("promote", "rollback", "canary", "shadow")),
+    *(f"/v2/repository/models/echo/{verb}" for verb in ("load", "unload")),
+)
 SECONDS = 8.0
 """Within which a change of keys must be known."""
 
@@ -72,6 +76,8 @@ def test_no_key(site: Site, wire: Wire) -> None:
         require_refused(wire.ask(post("/models/echo/labels", {"label": 1, "key": "a"})))
     for path in CLOSED:
         assert wire.ask(get(path)).status == 401, path
+    for path in MANAGED:
+        assert wire.ask(post(path, {})).status == 401, path
     assert wire.ask(post("/v2/models/echo/infer", b"{}")).json["error"].startswith("this server wants an API key")
     assert wire.ask(get("/health/live")).status == wire.ask(get("/health/ready")).status == 200
     assert wire.ask(get("/v2/health/live")).status == wire.ask(get("/v2/health/ready")).status == 200
@@ -117,15 +123,17 @@ def test_the_right_key_opens(site: Site, wire: Wire) -> None:
         assert wire.ask(get(path, bearer(site.all))).status == 200, path
 
 
-@attack("Wrong scope", "403; a key for labels can't predict, one to predict can't label")
+@attack("Wrong scope", "403; a key for labels can't predict, one to predict can't label, neither can promote or unload")
 def test_wrong_scope(site: Site, wire: Wire) -> None:
     for answer in (
         wire.ask(question(bearer(site.label))),
         wire.ask(question(bearer(site.label), PLAIN)),
         wire.ask(post("/models/echo/labels", {"label": 1, "key": "a"}, bearer(site.echo))),
         wire.ask(get("/models/echo/accuracy", bearer(site.echo))),
+        *(wire.ask(post(path, {}, bearer(key))) for path in MANAGED for key in (site.echo, site.label)),
+        wire.ask(head("DELETE", "/models/echo/canary", bearer(site.echo))),
     ):
-        assert (answer.status, answer.json["code"]) == (403, "forbidden")
+        assert answer.status == 403 and answer.json.get("code", "forbidden") == "forbidden"
     assert wire.ask(post("/models/echo/labels", {"label": 1.0, "key": "a"}, bearer(site.label))).json["taken"] == 1
 
 
@@ -329,6 +337,8 @@ def test_an_open_server_takes_nothing_from_foreign_pages(tmp_path: Path) -> None
             answer = wire.ask(question("origin: https://evil.example"))
             assert (answer.status, answer.json["code"]) == (403, "forbidden_origin")
             assert "access-control-allow-origin" not in answer.headers
+            answer = wire.ask(post("/models/echo/promote", {}, "origin: https://evil.example", "content-type: text/plain"))
+            assert (answer.status, answer.json["code"]) == (403, "forbidden_origin")
         asked = ("access-control-request-method: POST", "access-control-request-headers: authorization")
         for origin, allowed in (("https://good.example", 200), ("https://evil.example", 400), ("null", 400)):
             answer = wire.ask(head("OPTIONS", "/predict", f"origin: {origin}", *asked))
