@@ -6,7 +6,7 @@ import argparse
 import os
 from typing import TYPE_CHECKING
 
-from salver.cli.options import add_door, add_store, add_trust, add_watch
+from salver.cli.options import add_door, add_store, add_trust, add_watch, registry_of, server_settings
 
 if TYPE_CHECKING:
     from salver.cli.options import Commands
@@ -42,8 +42,11 @@ def _workers(text: str) -> int:
 def serve(given: argparse.Namespace) -> int:
     """Serve until told to stop. Raises SalverError when a model can't be served."""
     from salver.cli.serving import Serving
+    from salver.door.keys import Keys
+    from salver.server.entrance import require_keys
     from salver.server.listening import listen
 
+    require_keys(given.host, server_settings(given), Keys(registry_of(given).store))
     listeners = listen(given.host, given.port)
     grpc_listeners = [] if given.grpc_port is None else listen(given.host, given.grpc_port, "--grpc-port")
     serving = Serving(given, listeners, grpc_listeners)

@@ -172,9 +172,7 @@ class Serving:
 
         settings = server_settings(self._given)
         audit = Audit(self._store / FOLDER, settings.audit.file_bytes, settings.audit.files, settings.audit.refusals_per_s)
-        entrance = Entrance(engine, settings, Keys(registry_of(self._given).store), audit)
-        entrance.require_keys_for(self._given.host)
-        return entrance
+        return Entrance(engine, settings, Keys(registry_of(self._given).store), audit)
 
     async def _follow(self, engine: Engine, server: Server) -> None:
         """Let routes say who answers, now and later. Each worker follows for itself."""

@@ -47,13 +47,14 @@ class Entrance:
         if self._keys:
             yield self._keys.follow(self._keys_s)
 
-    def require_keys_for(self, host: str) -> None:
-        """Raises ConfigError where everybody in the network would be let in and nobody has said so twice."""
-        if not self.gate.ring.closed and self.settings.access.keys != "never" and not is_loopback(host):
-            raise ConfigError(
-                f"{host or 'this address'} is open to the network, and this store has no API keys: make one with "
-                "`salver key add NAME`, or say --insecure-no-keys too"
-            )
+
+def require_keys(host: str, settings: Settings, keys: Keys) -> None:
+    """Raises ConfigError where everybody in the network would be let in and nobody has said so twice."""
+    if settings.access.keys == "auto" and not is_loopback(host) and not keys.all():
+        raise ConfigError(
+            f"{host or 'this address'} is open to the network, and this store has no API keys: make one with "
+            "`salver key add NAME`, or say --insecure-no-keys too"
+        )
 
 
 def is_loopback(host: str) -> bool:
