@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from salver.embedded.model import load as load
     from salver.lower.save import save as save
     from salver.registry.registry import Registry as Registry
+    from salver.stream.run import stream as stream
     from salver.types.signature import Column as Column
     from salver.types.signature import Output as Output
 
@@ -23,6 +24,7 @@ _NAMES = {
     "batch": "salver.batch:batch",
     "load": "salver.embedded.model:load",
     "log": "salver.log:log",
+    "stream": "salver.stream:stream",
     "save": "salver.lower.save:save",
 }
 """Name → "module:attribute"."""

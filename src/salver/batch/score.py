@@ -23,9 +23,10 @@ from salver.engine.recorder import Recorder
 from salver.engine.request import Request
 from salver.errors import ConfigError, PredictionFailed, SalverError, Unavailable
 from salver.types.ranges import Flagger
-from salver.types.signature import Columns, concatenate
+from salver.types.signature import Columns, concatenate, rows_of
 
 SOURCE = "batch"
+ASK_ROWS = 8192
 _TRIES = 3
 
 
@@ -78,7 +79,7 @@ class Scorer:
         wrong = self._fitter.wrong(bound, count)
         good = _others(count, wrong)
         checked = self._fitter.fitted(bound, good if wrong else slice(0, count))
-        arrays = self._ask(checked, good, wrong)
+        arrays = self._answered(checked, good, wrong)
         bad = [BadRow(one.row, "invalid_row", one.reason, None) for one in chunk.torn]
         if wrong:
             bad += [_bad(chunk, at, error) for at, error in wrong.items()]
@@ -88,6 +89,11 @@ class Scorer:
         made = ids(self._seed, file, chunk.numbers)
         table = self._table(chunk, checked, arrays, made, texts)
         return Scored(table, sorted(bad, key=lambda one: one.row), self._lines(chunk, checked, arrays, made))
+
+    def _answered(self, checked: Columns, rows: NDArray[np.int64], wrong: Wrong) -> Columns:
+        """The outputs, asked for a few thousand rows at a time: some graphs need many times the memory of their input."""
+        starts = range(0, max(len(rows), 1), ASK_ROWS)
+        return _whole([self._ask(_part(checked, part := slice(at, at + ASK_ROWS)), rows[part], wrong) for at in starts])
 
     def _ask(self, checked: Columns, rows: NDArray[np.int64], wrong: Wrong) -> Columns:
         """The model's outputs; rows on which it raises are noted and have none."""
@@ -102,7 +108,7 @@ class Scorer:
         middle = len(rows) // 2
         halves = (slice(0, middle), slice(middle, len(rows)))
         parts = [self._ask(_part(checked, half), rows[half], wrong) for half in halves]
-        return concatenate([part for part in parts if len(next(iter(part.values())))] or parts[:1])
+        return _whole(parts)
 
     def _predict(self, checked: Columns, count: int) -> Columns:
         tries = 0
@@ -157,6 +163,11 @@ class Scorer:
 def _others(count: int, wrong: Wrong) -> NDArray[np.int64]:
     """The rows with which nothing is wrong."""
     return np.delete(np.arange(count), sorted(wrong)) if wrong else np.arange(count)
+
+
+def _whole(parts: list[Columns]) -> Columns:
+    """The rows of all parts; those without any do not say what the others are."""
+    return concatenate([part for part in parts if rows_of(part)] or parts[:1])
 
 
 def _part(columns: Columns, rows: slice) -> Columns:

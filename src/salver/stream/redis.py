@@ -1,0 +1,214 @@
+"""Redis Streams. A stream is read by one process of a group at a time, so the messages of a key stay in their order.
+
+Who reads holds a lease, which ends a few seconds after its process does: then another reads on, first what was taken and is not
+done. `?partitions=4` reads `STREAM:0` to `STREAM:3`, each by whoever has its lease, so that several processes share the work;
+who writes puts a key always in the same one. A message is an entry with the field `value`, and `key` if it has one; its other
+fields are headers.
+"""
+
+from __future__ import annotations
+
+import math
+import secrets
+import time
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
+
+import redis
+from redis import exceptions
+
+from salver.errors import ConfigError
+from salver.stream.contract import Message, Outgoing, Unreachable
+from salver.stream.places import Place
+
+LEASE_S = 5.0
+_CONSUMER = "salver"  # one at a time: what it took and left is its successor's
+_TIMEOUT_S = 30.0
+_NEW = 2
+_VALUE, _KEY = b"value", b"key"
+_Answer = TypeVar("_Answer")
+
+# Ours already, or nobody's: then ours from now on.
+_HOLD = """
+local owner = redis.call('get', KEYS[1])
+if owner == ARGV[1] or not owner then redis.call('set', KEYS[1], ARGV[1], 'px', ARGV[2]) return owner and 1 or 2 end
+return 0
+"""
+_LEAVE = "if redis.call('get', KEYS[1]) == ARGV[1] then redis.call('del', KEYS[1]) end"
+
+
+class RedisSource:
+    """The entries of a stream, or of its partitions, for a group."""
+
+    ended = False
+
+    def __init__(self, client: Any, name: str, streams: list[str], group: str, lease_s: float = LEASE_S) -> None:
+        self.name = name
+        self._client = client
+        self._group = group
+        self._lease_s = lease_s
+        self._token = secrets.token_hex(16)
+        self._streams = streams
+        self._mine: dict[str, str] = {}  # stream → from where: an id of what was left undone, or ">"
+        self._hold = client.register_script(_HOLD)
+        self._leave = client.register_script(_LEAVE)
+        self._held_s = 0.0
+        self._next = 0
+
+    def take(self, most: int, wait_s: float) -> list[Message]:
+        return _reached(lambda: self._take(most, wait_s))
+
+    def done(self, messages: Sequence[Message]) -> None:
+        def acknowledge() -> None:
+            with self._client.pipeline(transaction=False) as pipeline:
+                for stream in dict.fromkeys(message.token[0] for message in messages):
+                    ids = [message.token[1] for message in messages if message.token[0] == stream]
+                    pipeline.xack(stream, self._group, *ids)
+                pipeline.execute()
+
+        _reached(acknowledge)
+
+    def lag(self) -> int | None:
+        return _reached(lambda: sum(self._lag(stream) for stream in self._streams))
+
+    def close(self) -> None:
+        try:
+            self._client.zrem(f"{self._streams[0]}:{self._group}:members", self._token)
+            for stream in self._mine:
+                self._leave(keys=[self._lease(stream)], args=[self._token])
+            self._client.close()
+        except redis.RedisError:
+            pass  # the lease ends by itself
+
+    def _take(self, most: int, wait_s: float) -> list[Message]:
+        if time.monotonic() >= self._held_s:
+            self._renew()
+        streams = list(self._mine)
+        if not streams:
+            time.sleep(min(wait_s, self._lease_s / 5))
+            return []
+        self._next += 1
+        stream = streams[self._next % len(streams)]
+        if (left := self._mine[stream]) != ">":
+            found = self._read({stream: left}, most, None)
+            if found:
+                self._mine[stream] = found[-1].token[1].decode()
+                return found
+            self._mine[stream] = ">"
+        fresh = [stream for stream in streams if self._mine[stream] == ">"]
+        return self._read(dict.fromkeys(fresh, ">"), max(1, most // len(fresh)), max(1, int(wait_s * 1000)))
+
+    def _read(self, streams: dict[str, str], most: int, block_ms: int | None) -> list[Message]:
+        found: Any = self._client.xreadgroup(self._group, _CONSUMER, streams, count=most, block=block_ms)
+        entries = found.items() if isinstance(found, dict) else found or []
+        made: list[Message] = []
+        for stream, answers in entries:
+            batches = answers if isinstance(found, list) else [entry for batch in answers for entry in batch]
+            made += [_message(stream.decode(), made_id, fields or {}) for made_id, fields in batches]
+        return made
+
+    def _renew(self) -> None:
+        """Keep the leases that are ours, take those that are nobody's up to our share, and leave what is more than that."""
+        now = time.time()
+        self._held_s = time.monotonic() + self._lease_s / 3
+        members = f"{self._streams[0]}:{self._group}:members"
+        with self._client.pipeline() as pipeline:
+            pipeline.zadd(members, {self._token: now}).zremrangebyscore(members, 0, now - self._lease_s).zcard(members)
+            share = math.ceil(len(self._streams) / pipeline.execute()[-1])
+        for stream in list(self._mine)[share:]:  # nothing of it is under way: between two takes all is done
+            self._leave(keys=[self._lease(stream)], args=[self._token])
+            del self._mine[stream]
+        for stream in self._streams:
+            if stream in self._mine or len(self._mine) < share:
+                got = self._hold(keys=[self._lease(stream)], args=[self._token, int(self._lease_s * 1000)])
+                if not got:
+                    self._mine.pop(stream, None)
+                elif got == _NEW or stream not in self._mine:  # what was taken before us may not be done
+                    self._join(stream)
+                    self._mine[stream] = "0"
+
+    def _join(self, stream: str) -> None:
+        try:
+            self._client.xgroup_create(stream, self._group, id="0", mkstream=True)
+        except redis.ResponseError as error:
+            if "BUSYGROUP" not in str(error):
+                raise
+
+    def _lease(self, stream: str) -> str:
+        return f"{stream}:{self._group}:lease"
+
+    def _lag(self, stream: str) -> int:
+        for group in self._client.xinfo_groups(stream) if self._client.exists(stream) else []:
+            if group["name"] in (self._group, self._group.encode()):
+                return int(group.get("lag") or 0) + int(group["pending"])
+        return 0
+
+
+class RedisSink:
+    """Adds entries to a stream."""
+
+    def __init__(self, client: Any, name: str, stream: str) -> None:
+        self.name = name
+        self._client = client
+        self._stream = stream
+
+    def put(self, messages: Sequence[Outgoing]) -> None:
+        def add() -> None:
+            with self._client.pipeline(transaction=False) as pipeline:
+                for message in messages:
+                    key = {} if message.key is None else {"key": message.key}
+                    pipeline.xadd(self._stream, {**message.headers, **key, "value": message.value})
+                pipeline.execute()
+
+        _reached(add)
+
+    def close(self) -> None:
+        self._client.close()
+
+
+def _message(stream: str, made_id: bytes, fields: dict[bytes, bytes]) -> Message:
+    key = fields.get(_KEY)
+    headers = {
+        name.decode(errors="replace"): value.decode(errors="replace")
+        for name, value in fields.items()
+        if name not in (_VALUE, _KEY)
+    }
+    position = f"{stream}/{made_id.decode()}"
+    named = None if key is None else key.decode(errors="replace")
+    return Message(fields.get(_VALUE, b""), position, named, headers, (stream, made_id))
+
+
+def _reached(ask: Callable[[], _Answer]) -> _Answer:
+    try:
+        return ask()
+    except redis.AuthenticationError as error:
+        raise ConfigError("Redis does not let us in: user or password is wrong") from error
+    except (
+        redis.ConnectionError,
+        redis.TimeoutError,
+        exceptions.BusyLoadingError,
+        exceptions.ReadOnlyError,
+    ) as error:
+        raise Unreachable(f"Redis can't be reached: {type(error).__name__}") from error
+    except redis.ResponseError as error:
+        if "NOGROUP" in str(error) or "LOADING" in str(error):
+            raise Unreachable("Redis has lost the group; it is made again") from error
+        raise ConfigError(f"Redis refuses: {str(error)[:200]}") from error
+
+
+def _client(at: Place) -> Any:
+    database = at.path[0] if len(at.path) > 1 else "0"
+    if not database.isdecimal():
+        raise ConfigError("redis://HOST/STREAM, or redis://HOST/NUMBER/STREAM with the number of a database")
+    url = at.server._replace(path=f"/{database}", query="").geturl()
+    return redis.Redis.from_url(url, socket_timeout=_TIMEOUT_S, socket_connect_timeout=5.0, protocol=2)
+
+
+def source(at: Place) -> RedisSource:
+    count = int(at.options.get("partitions", "0"))
+    streams = [f"{at.topic}:{number}" for number in range(count)] if count else [at.topic]
+    return RedisSource(_client(at), at.name, streams, at.group)
+
+
+def sink(at: Place) -> RedisSink:
+    return RedisSink(_client(at), at.name, at.topic)
