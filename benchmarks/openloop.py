@@ -283,7 +283,8 @@ class Offered:
         """Raises RuntimeError when the generator itself failed."""
         if self._process.wait() != 0:
             raise RuntimeError("the load generator failed; its own output says why")
-        return pickle.loads((self._scratch / "run.pickle").read_bytes())  # written by ourselves, a moment ago
+        seconds, started, answers, late_us = pickle.loads((self._scratch / "run.pickle").read_bytes())  # our own, a moment ago
+        return Run(seconds, started, [Answer(*answer) for answer in answers], late_us)
 
 
 @contextmanager
@@ -330,7 +331,9 @@ def main() -> int:
     if given.scratch:
         url, questions, due_s, connections, timeout_s = pickle.loads((given.scratch / "asked.pickle").read_bytes())
         run = _run(offer(url, questions, due_s, connections=connections, timeout_s=timeout_s))
-        (given.scratch / "run.pickle").write_bytes(pickle.dumps(run))
+        # As plain tuples: the classes of a module that runs as a program are others than those of the same module imported.
+        plain = (run.seconds, run.started, [tuple(answer) for answer in run.answers], run.late_us)
+        (given.scratch / "run.pickle").write_bytes(pickle.dumps(plain))
         return 0
     if not given.url or not given.body:
         parser.error("give a URL and a --body")

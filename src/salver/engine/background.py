@@ -16,7 +16,7 @@ _usual_s = 0.005
 
 
 async def in_background(work: Callable[[], _Result]) -> _Result:
-    """What `work` returns or raises, done in a thread of the lowest priority.
+    """What `work` returns or raises, done in a thread that runs when nobody else wants to, and stops when somebody does.
 
     Where it runs Python, the event loop gets its turn back after a fraction of a millisecond, not after five.
     """
@@ -32,8 +32,8 @@ async def in_background(work: Callable[[], _Result]) -> _Result:
             done.set_exception(error)
 
     def run() -> None:
-        if sys.platform == "linux":  # there, a thread has a priority of its own
-            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), 19)
+        if sys.platform == "linux":  # there, a thread has a policy of its own
+            os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
         result: _Result | None = None
         failure: BaseException | None = None
         try:
