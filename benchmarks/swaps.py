@@ -23,12 +23,15 @@ from urllib.request import urlopen
 
 from benchmarks.chart import chart
 from benchmarks.openloop import Run, arrivals, offered, percentile, question
-from benchmarks.process import Running, ask, free_port, resident_mb, running
+from benchmarks.process import Running, free_port, resident_mb, running
 
 SALVER = Path(sys.executable).parent / "salver"
 WATCH_S = 0.1
 PAUSE_S = 0.4
 """Between two swaps: what is measured there is what a swap is compared with."""
+
+ROWS = 32
+"""In a request: so few are needed for half of the server's capacity that the load generator is never the limit."""
 
 _CHUNK = 20  # swaps in one run of the load generator
 
@@ -72,12 +75,12 @@ def swap_under_load(store: Path, name: str, row: Sequence[float], swaps: int, ra
     """Swap versions 1 and 2 of a model of the store, whose answers differ on `row`."""
     from salver.registry.registry import Registry
 
-    registry, body = Registry(store), json.dumps({"features": list(row)})
+    registry, body = Registry(store), _body(row)
     with _served(store, name, cores) as server:
         predictions = {}
         for version in (1, 2):
             _promote(registry, server, name, version)
-            predictions[version] = ask(server.url, body.encode())
+            predictions[version] = _ask(server, body)
         if predictions[1] == predictions[2]:
             raise RuntimeError("the versions answer alike; nobody could tell who answered")
         _promote(registry, server, name, 1)
@@ -108,7 +111,16 @@ def capacity(store: Path, name: str, row: Sequence[float], cores: bool) -> float
     from benchmarks.load import load
 
     with _served(store, name, cores) as server:
-        return load(server.url, json.dumps({"features": list(row)}), 32, 5).per_s
+        return load(server.url, _body(row), 32, 5).per_s
+
+
+def _body(row: Sequence[float]) -> str:
+    return json.dumps({"instances": [list(row)] * ROWS})
+
+
+def _ask(server: Running, body: str) -> Any:
+    with urlopen(server.url, body.encode(), timeout=10) as answer:
+        return json.load(answer)["predictions"]
 
 
 @contextmanager
@@ -164,7 +176,7 @@ def _judge(result: Result, made: list[Swap], run: Run, predictions: dict[int, ob
             continue
         said = json.loads(answer.body)
         sent, came = run.started + answer.due_s, run.started + answer.due_s + answer.latency_s
-        if said["version"] not in _possible(made, sent, came) or said["prediction"] != predictions[said["version"]]:
+        if said["version"] not in _possible(made, sent, came) or said["predictions"] != predictions[said["version"]]:
             result.misrouted += 1
 
 

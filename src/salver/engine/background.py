@@ -4,10 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import os
+import signal
+import subprocess
 import sys
 import threading
-from collections.abc import Callable
-from typing import TypeVar
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from typing import IO, TypeVar
+
+from salver.engine.aside import give_way
 
 _Result = TypeVar("_Result")
 _SWITCH_S = 0.0002
@@ -32,8 +37,7 @@ async def in_background(work: Callable[[], _Result]) -> _Result:
             done.set_exception(error)
 
     def run() -> None:
-        if sys.platform == "linux":  # there, a thread has a policy of its own
-            os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
+        give_way()
         result: _Result | None = None
         failure: BaseException | None = None
         try:
@@ -51,6 +55,37 @@ async def in_background(work: Callable[[], _Result]) -> _Result:
         return result
     finally:
         _rest()
+
+
+async def start_aside(module: str, *arguments: str, pass_fds: Sequence[int] = ()) -> subprocess.Popen[bytes]:
+    """Start one of our modules as a program that gives way from its birth on (`engine/aside.py`). Its pipes are all open.
+
+    It is started by a thread that gives way, since a process inherits that; and the event loop need not wait for it.
+    """
+    command = [sys.executable, "-m", "salver.engine.aside", module, *arguments]
+    return await in_background(
+        lambda: subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, pass_fds=pass_fds, process_group=0
+        )
+    )
+
+
+async def lines_of(pipe: IO[bytes], limit_bytes: int = 2**16) -> asyncio.StreamReader:
+    """What comes out of a process, to be awaited."""
+    loop = asyncio.get_running_loop()
+    reader = asyncio.StreamReader(limit=limit_bytes)
+    await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), pipe)
+    return reader
+
+
+async def end(process: subprocess.Popen[bytes]) -> int:
+    """End a program that was started aside, and what it has started itself: a model's own process. Returns its exit code."""
+    with suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+    code = await asyncio.to_thread(process.wait)
+    assert process.stdin
+    process.stdin.close()
+    return code
 
 
 def _hurry() -> None:

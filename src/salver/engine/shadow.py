@@ -8,17 +8,14 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import os
-import signal
 import socket
-import sys
 import time
-from asyncio.subprocess import DEVNULL, PIPE
 from contextlib import suppress
 from typing import Any, Literal
 
 import msgspec
 
+from salver.engine.background import end, lines_of, start_aside
 from salver.engine.batch import Batch
 from salver.engine.shadowing import MESSAGE_BYTES, Asked, Compared
 from salver.engine.trying import Order
@@ -135,35 +132,31 @@ class Shadow:
         with ours, theirs:
             ours.setblocking(False)
             ours.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, MESSAGE_BYTES)
-            process = await asyncio.create_subprocess_exec(
-                sys.executable, "-m", "salver.engine.shadowing", str(theirs.fileno()),
-                stdin=PIPE, stdout=DEVNULL, stderr=PIPE, pass_fds=[theirs.fileno()], start_new_session=True,
-            )  # fmt: skip
-            assert process.stdin and process.stderr
+            process = await start_aside("salver.engine.shadowing", str(theirs.fileno()), pass_fds=[theirs.fileno()])
+            assert process.stdin and process.stdout and process.stderr
             theirs.close()
-            said = asyncio.ensure_future(process.stderr.read())
+            said = asyncio.ensure_future((await lines_of(process.stderr)).read())
+            output = await lines_of(process.stdout)
             process.stdin.write(msgspec.json.encode(self._order) + b"\n")
+            process.stdin.flush()
             self._sent = self._heard = 0
             self._heard_s = time.monotonic()
             loop.add_reader(ours, self._hear, ours, restarts)
             try:
-                hung = await self._watch(process)
+                hung = await self._watch(output)
             finally:
                 loop.remove_reader(ours)
                 self._wire = None
-                with suppress(ProcessLookupError):
-                    os.killpg(process.pid, signal.SIGKILL)
-                process.stdin.close()
-                await process.wait()
+                code = await end(process)
         text = " ".join((await said).decode(errors="replace").split())[-300:]
-        return "it hangs" if hung else text or f"its process ended ({process.returncode})"
+        return "it hangs" if hung else text or f"its process ended ({code})"
 
-    async def _watch(self, process: asyncio.subprocess.Process) -> bool:
-        """Returns when the process ended, or True when it hangs."""
+    async def _watch(self, output: asyncio.StreamReader) -> bool:
+        """Returns when the process closed its output, as it does when it ends, or True when it hangs."""
         call_s = host_limits().call_s
-        while process.returncode is None:
+        while not output.at_eof():
             with suppress(TimeoutError):
-                await asyncio.wait_for(process.wait(), _LOOK_S)
+                await asyncio.wait_for(output.read(4096), _LOOK_S)  # what a model's library prints
             waits = self._sent > self._heard or self.state == "waking"
             if call_s and waits and time.monotonic() - self._heard_s > call_s:
                 return True

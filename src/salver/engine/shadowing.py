@@ -21,7 +21,7 @@ from salver.engine.ids import IdSource
 from salver.engine.model import Model
 from salver.engine.recorder import Recorder
 from salver.engine.request import Request
-from salver.engine.trying import Order, awake, end_with_parent, step_aside
+from salver.engine.trying import Order, awake, end_with_parent
 from salver.errors import InputError, SalverError
 from salver.log.policy import Policies
 from salver.log.settings import read_settings
@@ -117,9 +117,6 @@ class Shadowing:
 def main() -> int:
     order = msgspec.json.decode(sys.stdin.buffer.readline(), type=Order)
     end_with_parent()
-    step_aside()
-    if hasattr(os, "SCHED_IDLE"):
-        os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
     wire = socket.socket(fileno=int(sys.argv[1]))
     try:
         model = next(model for _, model in awake(order) if model)

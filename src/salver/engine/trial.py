@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import signal
-import sys
-from asyncio.subprocess import PIPE
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -14,6 +11,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from salver.artifact.trust import Policy
+from salver.engine.background import end, lines_of, start_aside
 from salver.engine.trying import Order, Said
 from salver.errors import ArtifactError, SalverError, StoreError
 from salver.runtimes.limits import number_of
@@ -58,22 +56,18 @@ async def attempt(
     """Try a version. Raises ArtifactError, which says why it must not serve, or StoreError when that may pass."""
     limits = limits or trial_limits()
     order = order_of(store, name, version, policy, log, limits.memory_bytes)
-    process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "salver.engine.trying",
-        stdin=PIPE, stdout=PIPE, stderr=PIPE, limit=_SAID_BYTES, start_new_session=True,
-    )  # fmt: skip
+    process = await start_aside("salver.engine.trying")
     assert process.stdin and process.stdout and process.stderr
-    said = asyncio.ensure_future(process.stderr.read())
+    code = 0
+    said = asyncio.ensure_future((await lines_of(process.stderr)).read())
     try:
         process.stdin.write(msgspec.json.encode(order) + b"\n")
-        outcome = await _outcome(process.stdout, process.pid, limits.step_s)
+        process.stdin.flush()
+        outcome = await _outcome(await lines_of(process.stdout, _SAID_BYTES), process.pid, limits.step_s)
     finally:
-        with suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)  # and the model's own process, where it has one
-        process.stdin.close()
-        await process.wait()
+        code = await end(process)
     if isinstance(outcome, str):
-        raise ArtifactError(f"{outcome}{_how(process.returncode, (await said).decode(errors='replace'))}")
+        raise ArtifactError(f"{outcome}{_how(code, (await said).decode(errors='replace'))}")
     if outcome.passed:
         return Passed(Path(outcome.folder), outcome.rows)
     raise StoreError(outcome.failed) if outcome.passing else ArtifactError(outcome.failed)
@@ -120,8 +114,8 @@ def _waits_for_processor(pid: int) -> bool:
         return False
 
 
-def _how(code: int | None, said: str) -> str:
-    how = f" ({signal.Signals(-code).name})" if code is not None and code < 0 and code != -signal.SIGKILL else ""
+def _how(code: int, said: str) -> str:
+    how = f" ({signal.Signals(-code).name})" if code < 0 and code != -signal.SIGKILL else ""
     text = " ".join(said.split())[-_TAIL:]
     return how + (f"; it said: {text}" if text else "")
 

@@ -101,15 +101,6 @@ def limit_memory(more_bytes: int) -> None:
     resource.setrlimit(resource.RLIMIT_AS, (has_bytes + more_bytes, hard))
 
 
-def step_aside() -> None:
-    """Give way to whatever else wants the processor, and to whatever else wants the memory."""
-    os.nice(19)
-    if sys.platform == "linux":
-        # Niceness alone lets it finish its slice, milliseconds long, while a request waits.
-        os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
-        Path("/proc/self/oom_score_adj").write_text("1000")
-
-
 def end_with_parent() -> None:
     """End when whoever started this process has: its end of our standard input is then closed."""
 
@@ -153,7 +144,6 @@ def _try(order: Order) -> Said:
 def main() -> int:
     order = msgspec.json.decode(sys.stdin.buffer.readline(), type=Order)
     end_with_parent()
-    step_aside()
     if sys.platform == "linux" and order.memory_bytes:
         limit_memory(order.memory_bytes)
     _say(Said("started"))
