@@ -12,6 +12,7 @@ from pathlib import Path
 import httpx
 import psutil
 import pytest
+from prometheus_client.parser import text_string_to_metric_families
 
 from salver.log.reader import read_records
 from salver.registry.registry import Registry
@@ -61,6 +62,27 @@ def test_every_worker_answers_with_models_of_each_kind(workers: Served) -> None:
     ids = [answer["id"] for answer in answers]
     assert len(set(ids)) == len(ids)
     assert set(ids) <= {record.id for record in read_records(workers.store / "log")}
+
+
+def test_any_worker_tells_what_all_have_counted_even_one_that_ended(workers: Served) -> None:
+    before = counted(workers)
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(lambda _: ask(workers), range(40)))
+    until(lambda: counted(workers) == before + 40, "not all are counted")
+    ended = pids(workers)[1]
+    os.kill(ended, signal.SIGKILL)
+    until(lambda: len(pids(workers)) == 2 and ended not in pids(workers), "no other worker")
+    assert {counted(workers) for _ in range(6)} == {before + 40}
+    ask(workers)
+    until(lambda: counted(workers) == before + 41, "it counts no more")
+
+
+def counted(served: Served) -> float:
+    text = httpx.get(f"{served.url}/metrics").text
+    samples = [sample for family in text_string_to_metric_families(text) for sample in family.samples]
+    found = [s.value for s in samples if s.name == "salver_predictions_total" and s.labels["model"] == "iris_model"]
+    assert len(found) == 1
+    return found[0]
 
 
 def test_a_worker_that_ended_or_hangs_is_replaced(workers: Served) -> None:

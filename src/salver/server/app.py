@@ -53,7 +53,7 @@ def make_app(engine: Engine, entrance: Entrance, log: Writer | None, worker: Wor
                 Route("/models/{ref}/predict", face.predict, methods=["POST"]),
                 Route("/health/live", face.live),
                 Route("/health/ready", face.ready),
-                Route("/metrics", Metrics(engine, log).scrape),
+                Route("/metrics", Metrics(engine, log, worker).scrape),
                 Route("/openapi.json", face.openapi),
                 Route("/docs", DocsPage(engine).show),
                 *RouteFace(engine).routes(),

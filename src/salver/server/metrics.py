@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from itertools import accumulate
-from typing import TYPE_CHECKING, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -12,8 +12,10 @@ from starlette.responses import Response
 from salver.engine.engine import Engine
 from salver.engine.lane import Lane
 from salver.engine.shadow import Shadow
-from salver.engine.stats import Histogram
+from salver.engine.stats import ROWS, SECONDS, Histogram
 from salver.log.writer import Writer
+from salver.server.samples import Merge, Sample, merged
+from salver.server.workers import Worker
 
 if TYPE_CHECKING:
     from prometheus_client import CollectorRegistry
@@ -37,6 +39,8 @@ class Metric(NamedTuple):
     help: str
     labels: tuple[str, ...]
     read: Read
+    merge: Merge = "sum"  # what the values of many workers make
+    bounds: Sequence[float] = ()  # of a histogram's buckets
 
 
 def _of_lanes(read: Callable[[Lane], float | Histogram]) -> Read:
@@ -130,6 +134,7 @@ METRICS = (
         "Time from a request's arrival to its answer.",
         LANE,
         _of_lanes(lambda lane: lane.stats.latency_s),
+        bounds=SECONDS,
     ),
     Metric(
         "salver_queue_duration_seconds",
@@ -137,6 +142,7 @@ METRICS = (
         "Time a batch waited, from the arrival of its first request to its start.",
         LANE,
         _of_lanes(lambda lane: lane.stats.queue_s),
+        bounds=SECONDS,
     ),
     Metric(
         "salver_predict_duration_seconds",
@@ -144,8 +150,11 @@ METRICS = (
         "Time the model took for a batch.",
         LANE,
         _of_lanes(lambda lane: lane.stats.predict_s),
+        bounds=SECONDS,
     ),
-    Metric("salver_batch_rows", "histogram", "Rows in a batch.", LANE, _of_lanes(lambda lane: lane.stats.batch_rows)),
+    Metric(
+        "salver_batch_rows", "histogram", "Rows in a batch.", LANE, _of_lanes(lambda lane: lane.stats.batch_rows), bounds=ROWS
+    ),
     Metric("salver_predictions_total", "counter", "Rows answered.", LANE, _of_lanes(lambda lane: lane.stats.rows)),
     Metric("salver_errors_total", "counter", "Requests answered with an error, by its code.", (*LANE, "code"), _errors),
     Metric(
@@ -162,8 +171,9 @@ METRICS = (
         "1 when the model takes requests, 0 while it loads or when it failed.",
         ("model",),
         _ready,
+        "min",
     ),
-    Metric("salver_route_number", "gauge", "The number of the route that is in force here.", ("model",), _routes),
+    Metric("salver_route_number", "gauge", "The number of the route that is in force here.", ("model",), _routes, "min"),
     Metric(
         "salver_versions_refused_total",
         "counter",
@@ -186,7 +196,12 @@ METRICS = (
         _shadow_difference,
     ),
     Metric(
-        "salver_model_info", "gauge", "1, with what serves the model in its labels.", (*MODEL, "framework", "runtime"), _info
+        "salver_model_info",
+        "gauge",
+        "1, with what serves the model in its labels.",
+        (*MODEL, "framework", "runtime"),
+        _info,
+        "max",
     ),
     Metric(
         "salver_log_bytes_total", "counter", "Bytes written to the prediction log.", (), _of_log(lambda log: log.bytes_written)
@@ -212,6 +227,7 @@ METRICS = (
         "1 while the log can be written, 0 since it could not.",
         (),
         _of_log(lambda log: float(log.healthy)),
+        "min",
     ),
     Metric(
         "salver_accuracy",
@@ -219,52 +235,114 @@ METRICS = (
         "How accurate the last seven days' predictions are by their labels, every ten minutes.",
         (*MODEL, "metric"),
         _accuracy,
+        "here",
     ),
     Metric(
-        "salver_label_coverage", "gauge", "The share of the last seven days' predictions that have labels.", MODEL, _coverage
+        "salver_label_coverage",
+        "gauge",
+        "The share of the last seven days' predictions that have labels.",
+        MODEL,
+        _coverage,
+        "here",
     ),
 )
 """Every metric of ours. docs/metrics.md has the same table; a test compares them."""
 
 
-class Metrics:
-    """Answers scrapes of one server, from a registry of its own."""
+PROCESS: tuple[tuple[str, Literal["counter", "gauge"], Merge], ...] = (
+    ("process_cpu_seconds_total", "counter", "sum"),
+    ("process_resident_memory_bytes", "gauge", "sum"),
+    ("process_virtual_memory_bytes", "gauge", "sum"),
+    ("process_open_fds", "gauge", "sum"),
+    ("process_max_fds", "gauge", "min"),
+    ("process_start_time_seconds", "gauge", "min"),
+)
+"""Of the processes that answer; every Prometheus client has these."""
 
-    def __init__(self, engine: Engine, log: Writer | None) -> None:
+_EVERY: dict[str, Merge] = {
+    **{metric.name: metric.merge for metric in METRICS},
+    **{name: merge for name, _, merge in PROCESS},
+}
+_COUNTED = {name for name, kind, _ in PROCESS if kind == "counter"} | {m.name for m in METRICS if m.kind != "gauge"}
+
+
+class Metrics:
+    """Answers scrapes of one server, from a registry of its own: what this process counted, and what other workers did."""
+
+    def __init__(self, engine: Engine, log: Writer | None, worker: Worker | None = None) -> None:
         self._engine = engine
         self._log = log
+        self._worker = worker
         self._registry: CollectorRegistry | None = None
+        self._process: Any = None
+        self._before: list[Sample] = []
+        if worker is not None:
+            # What a worker that ended had counted goes on to count.
+            self._before = [sample for sample in worker.before if sample.metric in _COUNTED]
+            worker.count = self.counted
 
     async def scrape(self, http: Request) -> Response:
-        from prometheus_client import CollectorRegistry, ProcessCollector
+        from prometheus_client import CollectorRegistry
         from prometheus_client.exposition import choose_encoder
 
         if self._registry is None:
             self._registry = CollectorRegistry()
-            ProcessCollector(registry=self._registry)
             self._registry.register(self)
         encode, media_type = choose_encoder(http.headers.get("accept", ""))
         return Response(encode(self._registry), headers={"content-type": media_type})
 
+    def counted(self) -> list[Sample]:
+        """What the worker in this place has counted, and those that were here before it."""
+        own = self._read(metric for metric in METRICS if metric.merge != "here")
+        return merged([self._before, own, self._processes()], _EVERY)
+
     def collect(self) -> Iterable[Family]:
         """One family for each metric, as prometheus_client asks for them."""
-        return [_family(metric, metric.read(self._engine, self._log)) for metric in METRICS]
+        from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
+
+        others = self._worker.others() if self._worker else []
+        here = self._read(metric for metric in METRICS if metric.merge == "here")
+        found: dict[str, list[Sample]] = {}
+        for sample in merged([self.counted(), *others, here], _EVERY):
+            found.setdefault(sample.metric, []).append(sample)
+        yield from (_family(metric, found.get(metric.name, [])) for metric in METRICS)
+        for name, kind, _ in PROCESS:
+            if name in found:
+                made = (CounterMetricFamily if kind == "counter" else GaugeMetricFamily)(
+                    name, "Of all processes that answer.", labels=()
+                )
+                made.add_metric((), found[name][0].value)
+                yield made
+
+    def _read(self, metrics: Iterable[Metric]) -> list[Sample]:
+        return [_sample(one.name, labels, value) for one in metrics for labels, value in one.read(self._engine, self._log)]
+
+    def _processes(self) -> list[Sample]:
+        from prometheus_client import CollectorRegistry, ProcessCollector
+
+        if self._process is None:
+            self._process = ProcessCollector(registry=CollectorRegistry())
+        return [Sample(one.name, (), one.value) for family in self._process.collect() for one in family.samples]
 
 
-def _family(metric: Metric, samples: Samples) -> Family:
+def _sample(name: str, labels: tuple[str, ...], value: float | Histogram) -> Sample:
+    if isinstance(value, Histogram):
+        return Sample(name, labels, value.sum, value.counts)
+    return Sample(name, labels, value)
+
+
+def _family(metric: Metric, samples: list[Sample]) -> Family:
     from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
 
     if metric.kind != "histogram":
         plain = (CounterMetricFamily if metric.kind == "counter" else GaugeMetricFamily)(
             metric.name, metric.help, labels=metric.labels
         )
-        for labels, value in samples:
-            assert not isinstance(value, Histogram)
-            plain.add_metric(labels, value)
+        for sample in samples:
+            plain.add_metric(sample.labels, sample.value)
         return plain
     family = HistogramMetricFamily(metric.name, metric.help, labels=metric.labels)
-    for labels, value in samples:
-        assert isinstance(value, Histogram)
-        bounds = [*(str(float(bound)) for bound in value.bounds), "+Inf"]
-        family.add_metric(labels, list(zip(bounds, accumulate(value.counts), strict=True)), value.sum)
+    bounds = [*(str(float(bound)) for bound in metric.bounds), "+Inf"]
+    for sample in samples:
+        family.add_metric(sample.labels, list(zip(bounds, accumulate(sample.counts or []), strict=True)), sample.value)
     return family

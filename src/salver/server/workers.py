@@ -24,6 +24,7 @@ from salver.errors import SalverError
 from salver.server.board import Board
 from salver.server.crew import Crew
 from salver.server.notify import notify
+from salver.server.samples import Sample
 
 if TYPE_CHECKING:
     from salver.engine.engine import Engine
@@ -45,6 +46,7 @@ class Report(msgspec.Struct, array_like=True):
     pid: int
     at_s: float  # time.monotonic
     ready: bool
+    counts: list[Sample]
 
 
 Tell = Callable[[bytes], None]
@@ -58,17 +60,28 @@ class Worker:
 
     def __init__(self, place: int, board: Board) -> None:
         self.place = place
-        said = board.read(place)
-        self.replaces = bool(said) and _decode(said).ready  # another was here, was ready, and ended
         self._board = board
+        said = self._said(place)
+        self.replaces = said is not None and said.ready  # another was here, was ready, and ended
+        self.before = [] if said is None else said.counts
+        self.count: Callable[[], list[Sample]] = list
 
     async def beat(self, engine: Engine) -> None:
         """Say a few times a second how it is."""
         while True:
             # Until one that replaces another is ready, it takes no requests: nothing is less ready than before.
             ready = engine.ready or self.replaces
-            self._board.write(self.place, _encode(Report(os.getpid(), time.monotonic(), ready)))
+            self._board.write(self.place, _encode(Report(os.getpid(), time.monotonic(), ready, self.count())))
             await asyncio.sleep(BEAT_S)
+
+    def others(self) -> list[list[Sample]]:
+        """What all other workers have counted, as they last said."""
+        said = [self._said(place) for place in range(self._board.workers) if place != self.place]
+        return [report.counts for report in said if report is not None]
+
+    def _said(self, place: int) -> Report | None:
+        said = self._board.read(place)
+        return _decode(said) if said else None
 
     def all_ready(self) -> bool:
         """Whether the models of every worker are ready."""
