@@ -275,6 +275,32 @@ def test_many_rows_and_columns(wire: Wire, auth: str) -> None:
 # Odd
 
 
+@attack("Text that is no UTF-8, in names and in values", "400")
+@pytest.mark.parametrize("extra", [(), ("server-timing: 1",)], ids=["hot", "plain"])
+def test_text_that_is_no_utf_8(wire: Wire, auth: str, extra: tuple[str, ...]) -> None:
+    for body in (
+        b'{"f\xc7atures": [1]}',
+        b'{"features\xff": [1]}',
+        b'{"features": ["\xff"]}',
+        b'{"features": [1], "key": "\xc0"}',
+    ):
+        _is_refused(wire.ask(post(TARGET, body, auth, *extra)), 400, "invalid_json")
+        answer = wire.ask(post("/v2/models/echo/infer", b'{"inp\xc7uts": []}', auth, *extra))
+        assert answer.status == 400
+
+
+@attack("Leaving in the middle of a body, again and again", "nothing: no answer, no line in the server's own log")
+def test_leaving_in_the_middle(served: Served, auth: str) -> None:
+    said = len(served.output.read_text())
+    for size in (100, 100_000):
+        for _ in range(10):
+            with Wire(served.url) as leaving:
+                leaving.send(head("POST", TARGET, auth, f"content-length: {size}") + b" " * (size // 2))
+    with Wire(served.url) as wire:
+        assert wire.ask(get("/health/live")).status == 200
+    assert "Traceback" not in served.output.read_text()[said:]
+
+
 MORE_ODD = {
     "a huge length": f"POST {TARGET} HTTP/1.1\r\nhost: test\r\ncontent-length: {2**64 + 16}\r\n\r\n",
     "an empty length": f"POST {TARGET} HTTP/1.1\r\nhost: test\r\ncontent-length: \r\n\r\n",

@@ -12,7 +12,7 @@ from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
@@ -67,6 +67,7 @@ def make_app(engine: Engine, entrance: Entrance, log: Writer | None, worker: Wor
             SalverError: _salver_error,
             HTTPException: _http_error,
             ClientGone: _client_gone,
+            ClientDisconnect: _client_gone,
             Exception: _unexpected_error,
         },
         middleware=_cross_origin(settings.cors.origins),

@@ -341,7 +341,10 @@ class HotProtocol(GuardedProtocol):
             else:
                 try:
                     rows, form, keys = [codec.plain(body).features], PLAIN, None
-                except MsgspecError:  # it asks for more than that, or it is to be said what is wrong with it
+                except (
+                    MsgspecError,
+                    UnicodeDecodeError,
+                ):  # it asks for more than that, or it is to be said what is wrong with it
                     rows, form, keys = codec.question(body, tried=True)
             request.rows = rows
             request.form = form

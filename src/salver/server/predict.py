@@ -116,7 +116,7 @@ class Codec:
                 try:
                     row = self._decode_plain(body).features
                     return [self._check_plain(row) if self._check_plain else row], PLAIN, None
-                except msgspec.MsgspecError:
+                except (msgspec.MsgspecError, UnicodeDecodeError):
                     pass  # it asks for more than that, or the other decoder says what is wrong with it
             return self._any_question(body)
         except InputError as error:

@@ -32,7 +32,7 @@ def read(decoder: msgspec.json.Decoder[_Read], body: bytes, limits: Limits = _LI
         return decoder.decode(body)
     except msgspec.ValidationError as error:
         raise misfit(error) from error
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, UnicodeDecodeError):
         pass  # or JSON as Python writes it
     except RecursionError:
         raise InputError("the body is nested too deeply", code="invalid_json") from None
