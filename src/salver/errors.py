@@ -9,6 +9,7 @@
     ├── Unavailable              cannot answer now, may later (`retry_after_s`)
     │   ├── Overloaded           the queue is full
     │   ├── RateLimited          this key has asked as often as it may
+    │   ├── DeadlineExceeded     the caller's time was over before the request's turn came
     │   └── LogUnavailable       the prediction could not be logged, so it is not answered
     ├── PredictionFailed         the model itself raised
     ├── ModelFileError           a file that is not a model we can read
@@ -107,6 +108,12 @@ class RateLimited(Unavailable):
     """The key has asked as often as it may for now; nothing was done."""
 
     code = "rate_limited"
+
+
+class DeadlineExceeded(Unavailable):
+    """The time that the caller gave was over before the request's turn came; nothing was done."""
+
+    code = "deadline_exceeded"
 
 
 class LogUnavailable(Unavailable):

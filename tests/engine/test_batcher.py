@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 import pytest
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
@@ -45,7 +47,7 @@ class Queue(RuleBasedStateMachine):
 
     @rule()
     def next(self) -> None:
-        batch, gone = self.batcher.next()
+        batch, gone, _ = self.batcher.next()
         taken, self.waiting = self.waiting[: len(batch) + gone], self.waiting[len(batch) + gone :]
         assert batch == [one for one in taken if not one.disconnected]
         assert gone == len(taken) - len(batch)
@@ -83,3 +85,50 @@ def test_a_request_larger_than_a_batch_runs_alone() -> None:
     for rows in (1, 12, 1):
         batcher.put(request(rows))
     assert [[one.count for one in batcher.next()[0]] for _ in range(4)] == [[1], [12], [1], []]
+
+
+def test_what_is_too_late_is_in_no_batch() -> None:
+    batcher = Batcher(_LIMITS)
+    made = [request(1) for _ in range(4)]
+    made[0].deadline_ns, made[2].deadline_ns = 100, 200
+    for one in made:
+        batcher.put(one)
+    assert batcher.next(now_ns=150) == (made[1:], 0, made[:1])
+    batcher.put(made[2])
+    assert batcher.next(now_ns=200) == ([], 0, [made[2]])
+    assert len(batcher) == 0
+
+
+def overloaded(batcher: Batcher, call_s: float, row_s: float, arriving: int, batches: int = 50) -> tuple[int, float]:
+    """The rows of the last batch and how long it took, where so many requests want in during each batch."""
+    rows, took_s = 1, call_s + row_s
+    for _ in range(batches):
+        for _ in range(arriving):
+            with suppress(Overloaded):
+                batcher.put(request(1))
+        batcher.served(rows, took_s)
+        rows = len(batcher.next()[0])
+        took_s = call_s + row_s * rows
+    return rows, took_s
+
+
+def test_under_overload_the_wait_is_bounded_by_what_calls_take() -> None:
+    for call_s, row_s in ((0.0, 0.01), (0.05, 0.001), (0.1, 0.00001)):
+        _, took_s = overloaded(Batcher(Limits()), call_s, row_s, arriving=5000)
+        assert took_s <= 8.5 * (call_s + row_s)
+
+
+def test_batches_go_on_to_make_a_model_quick() -> None:
+    """A call of 50 ms whatever the rows: overload is no reason to ask with few of them."""
+    rows, _ = overloaded(Batcher(Limits()), 0.05, 0.00001, arriving=900)
+    assert rows == 900
+
+
+def test_the_room_comes_back_when_nothing_waits() -> None:
+    batcher = Batcher(Limits())
+    overloaded(batcher, 0.0, 0.01, arriving=500)
+    assert batcher.room_rows < 20
+    for _ in range(20):
+        batcher.next()
+        batcher.served(1, 0.01)
+    assert batcher.room_rows == Limits().queue_rows

@@ -175,6 +175,18 @@ def test_a_full_queue_refuses_at_once(served: Served) -> None:
         assert took_s < 10 * SLOW_S
 
 
+def test_what_is_too_late_is_dropped_and_costs_nothing(served: Served) -> None:
+    before = len(list(read_records(served.store)))
+    running = together(served, [{"features": [1]}], "slow")
+    time.sleep(SLOW_S / 4)
+    late = _ask(served, post(predict("slow"), {"features": [2]}, "x-request-timeout-ms: 20"))
+    assert (late.status, late.json["code"]) == (504, "deadline_exceeded")
+    assert running[0].result().status == 200
+    assert {"x0": 2.0} not in [record.inputs for record in list(read_records(served.store))[before:]]
+    assert _ask(served, post(predict("slow"), {"features": [2]}, "x-request-timeout-ms: 20000")).status == 200
+    assert _ask(served, post(predict("slow"), {"features": [2]}, "x-request-timeout-ms: soon")).status == 422
+
+
 def test_more_rows_than_a_queue_ever_holds_are_too_large(served: Served) -> None:
     answer = _ask(served, post(predict("fast"), {"instances": [[1]] * 65_537}))
     assert (answer.status, answer.json["code"]) == (413, "too_large")

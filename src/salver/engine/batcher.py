@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import math
 from collections import deque
 
 import msgspec
 
 from salver.engine.request import Request
-from salver.errors import Overloaded, SalverError, TooLarge
+from salver.errors import Overloaded, TooLarge
+
+_WAIT_CALLS = 8  # of the shortest calls, which a request may wait …
+_WAIT_S = 0.02  # … or this, where that is longer
+_ALWAYS = 8  # requests that may wait in any case
 
 
 class Limits(msgspec.Struct, frozen=True):
@@ -23,12 +28,19 @@ class Batcher:
     """A queue of requests, cut into batches in order of arrival.
 
     A request larger than a batch's bounds is a batch of its own. A request that does not fit the queue's bounds is refused at
-    once with Overloaded; one that could never fit, with TooLarge.
+    once with Overloaded; one that could never fit, with TooLarge. A request whose deadline is over never comes into a batch.
+
+    How many rows may wait is also learnt from what batches take (`served`): what is let in is to be answered within a few of
+    the shortest calls. All that waits forms the next batch, so a limit on the wait is one on the batch: one that took too long
+    shrinks the room in proportion, one that left nothing waiting, or was quick although the room was used, doubles it.
     """
 
     def __init__(self, limits: Limits) -> None:
         self.limits = limits
         self._queue_rows, self._queue_bytes = limits.queue_rows, limits.queue_bytes
+        self.room_rows = limits.queue_rows
+        self._least_s = math.inf
+        self._hurried = 0  # requests that wait and have a deadline
         self.rows = 0
         self.bytes = 0
         self._waiting: deque[Request] = deque()
@@ -43,27 +55,46 @@ class Batcher:
         """Take a request into the queue. Raises Overloaded or TooLarge, and then nothing has changed."""
         rows = self.rows + request.count
         size = self.bytes + request.size_bytes
-        if rows > self._queue_rows or size > self._queue_bytes:
-            raise self._refusal(request)
+        if rows > self.room_rows or size > self._queue_bytes:
+            self._require_room(request, rows, size)
+        if request.deadline_ns:
+            self._hurried += 1
         self.rows = rows
         self.bytes = size
         self._waiting.append(request)
 
-    def next(self) -> tuple[list[Request], int]:
-        """The next batch (empty when nothing waits), and how many requests were dropped because nobody waits for them."""
+    def next(self, now_ns: int = 0) -> tuple[list[Request], int, list[Request]]:
+        """The next batch (empty when nothing waits), how many requests were dropped because nobody waits for them, and those
+        whose deadline was over."""
         batch: list[Request] = []
+        late: list[Request] = []
         gone = 0
         while self._waiting and not batch:
             taken = self._take()
             batch = [request for request in taken if not request.disconnected]
             gone += len(taken) - len(batch)
-        return batch, gone
+            if self._hurried:
+                self._hurried -= sum(request.deadline_ns > 0 for request in taken)
+                late += [request for request in batch if 0 < request.deadline_ns <= now_ns]
+                batch = [request for request in batch if not 0 < request.deadline_ns <= now_ns]
+        return batch, gone, late
 
-    def _refusal(self, request: Request) -> SalverError:
-        rows, size = self._queue_rows, self._queue_bytes
-        if request.count > rows or request.size_bytes > size:
-            return TooLarge(f"a request may have at most {rows} rows and {size} bytes; send it in parts")
-        return Overloaded("the model's queue is full; try again a little later")
+    def served(self, rows: int, took_s: float) -> None:
+        """A batch of so many rows took so long: learn how many may wait."""
+        self._least_s = min(self._least_s, took_s)
+        bound_s = max(_WAIT_CALLS * self._least_s, _WAIT_S)
+        if took_s > bound_s:
+            self.room_rows = max(1, int(rows * bound_s / took_s))
+        elif not self._waiting or (2 * rows >= self.room_rows and 2 * took_s < bound_s):
+            self.room_rows = min(2 * self.room_rows, self._queue_rows)
+
+    def _require_room(self, request: Request, rows: int, size: int) -> None:
+        """Raises Overloaded or TooLarge, but for the first few, which may wait however long they take."""
+        most_rows, most = self._queue_rows, self._queue_bytes
+        if request.count > most_rows or request.size_bytes > most:
+            raise TooLarge(f"a request may have at most {most_rows} rows and {most} bytes; send it in parts")
+        if rows > most_rows or size > most or len(self._waiting) >= _ALWAYS:
+            raise Overloaded("more requests wait for the model than it answers in good time; try again a little later")
 
     def _take(self) -> list[Request]:
         limits, waiting = self.limits, self._waiting

@@ -24,7 +24,7 @@ from salver.engine.model import Model
 from salver.engine.recorder import Recorder
 from salver.engine.request import Request
 from salver.engine.stats import LaneStats
-from salver.errors import LogUnavailable, PredictionFailed, SalverError
+from salver.errors import DeadlineExceeded, LogUnavailable, PredictionFailed, SalverError
 from salver.log.policy import Policy
 
 logger = logging.getLogger("salver")
@@ -123,8 +123,10 @@ class Lane:
 
     def _turn(self) -> None:
         """One batch; the next, if any, in the event loop's next turn, so that everybody else has theirs."""
-        requests, gone = self.batcher.next()
+        requests, gone, late = self.batcher.next(time.perf_counter_ns())
         self.stats.gone += gone
+        if late:
+            self._fail(late, DeadlineExceeded("the time that was given was over before the request's turn came"))
         if not requests:
             self._busy = False
         elif not self._thread.calls and self.model.is_short(sum(map(_count, requests))):
@@ -136,7 +138,11 @@ class Lane:
 
     def _ran(self, job: asyncio.Future[list[Batch | Failure]]) -> None:
         self._thread.calls -= 1
-        self._settle(job.result())
+        results = job.result()
+        for batch in results:
+            if isinstance(batch, Batch):
+                self.batcher.served(len(batch.ids), (batch.ended_ns - batch.started_ns) * 1e-9)
+        self._settle(results)
 
     def _run(self, requests: list[Request]) -> list[Batch | Failure]:
         """Everything about a batch that takes time. On the event loop or in the lane's thread, one batch at a time.

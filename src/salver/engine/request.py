@@ -20,7 +20,18 @@ class Request:
     had `disconnected` when its turn came; then neither is.
     """
 
-    __slots__ = ("arrived_ns", "columns", "count", "disconnected", "keys", "rows", "size_bytes", "source", "trace")
+    __slots__ = (
+        "arrived_ns",
+        "columns",
+        "count",
+        "deadline_ns",
+        "disconnected",
+        "keys",
+        "rows",
+        "size_bytes",
+        "source",
+        "trace",
+    )
 
     def __init__(
         self,
@@ -42,6 +53,7 @@ class Request:
         self.source = source
         self.keys = keys
         self.trace = trace
+        self.deadline_ns = 0  # time.perf_counter_ns; 0 where the caller gave none
         self.disconnected = False  # set when nobody waits for the answer any more
 
     def answered(self, batch: Batch, start: int) -> None:

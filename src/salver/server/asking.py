@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from typing import Any
 
 from starlette.requests import Request as HttpRequest
@@ -10,9 +11,12 @@ from starlette.requests import Request as HttpRequest
 from salver.engine.batch import Batch
 from salver.engine.lane import Lane
 from salver.engine.request import Request
-from salver.errors import SalverError
+from salver.errors import InputError, SalverError
 from salver.types.rows import Row
 from salver.types.signature import Columns
+
+TIMEOUT = "x-request-timeout-ms"
+"""A header of the request: how long its answer is of use to the caller."""
 
 
 class ClientGone(Exception):
@@ -52,6 +56,7 @@ async def ask(
     request = AskedRequest(
         rows=rows, columns=columns, count=count, size_bytes=size_bytes, arrived_ns=arrived_ns, source="http", keys=keys
     )
+    request.deadline_ns = _deadline_ns(http, arrived_ns)
     lane.submit(request)
     leaving = asyncio.ensure_future(_disconnected(http))
     try:
@@ -63,6 +68,20 @@ async def ask(
         request.reply.cancel()
         raise ClientGone
     return request.reply.result()
+
+
+def _deadline_ns(http: HttpRequest, arrived_ns: int) -> int:
+    """When the caller's time is over; 0 where none was given. Raises InputError."""
+    given = http.headers.get(TIMEOUT)
+    if given is None:
+        return 0
+    try:
+        timeout_ms = float(given)
+    except ValueError:
+        timeout_ms = 0.0
+    if not 0 < timeout_ms < math.inf:
+        raise InputError(f"{TIMEOUT} is a number of milliseconds, more than 0")
+    return arrived_ns + int(timeout_ms * 1e6)
 
 
 async def answered(lane: Lane, request: AskedRequest) -> tuple[Batch, int]:

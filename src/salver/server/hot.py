@@ -51,7 +51,9 @@ _REASONS = {
     503: b"Service Unavailable",
 }
 # A header that asks for something the hot path does not do.
-_UNUSUAL = frozenset((b"transfer-encoding", b"content-encoding", b"expect", b"upgrade", b"server-timing", b"origin"))
+_UNUSUAL = frozenset(
+    (b"transfer-encoding", b"content-encoding", b"expect", b"upgrade", b"server-timing", b"origin", b"x-request-timeout-ms")
+)
 
 _Known = tuple[bytes, int, Any]
 """A head, the size of the whole message, and the codec that answers it."""

@@ -41,6 +41,7 @@ MEANING = {
     "loading": "The model is still being loaded. Try again after the seconds in Retry-After.",
     "too_many_connections": "The server has as many connections as it takes, in all or from your address. Close some.",
     "model_crashed": "The model's own process ended, and another is started. Try again after the seconds in Retry-After.",
+    "deadline_exceeded": "The time in the request's x-request-timeout-ms was over before its turn came. Nothing was done.",
     "log_unavailable": "The prediction could not be logged, so it is not answered. The disk may be full.",
     "no_log": "The server was started with `--no-log`, so it takes no labels.",
     "store": "The store can't be reached, refuses us, or needs a package that is not installed.",

@@ -56,6 +56,7 @@ STATUS = {
     "loading": 503,
     "too_many_connections": 503,
     "model_crashed": 503,
+    "deadline_exceeded": 504,
     "log_unavailable": 503,
     "no_log": 503,
     "store": 503,
@@ -87,6 +88,7 @@ TITLES = {
     431: "Headers too large",
     500: "Internal error",
     503: "Not available",
+    504: "Too late",
 }
 
 
