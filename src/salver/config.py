@@ -8,6 +8,7 @@ from pathlib import Path
 
 STORE_VARIABLE = "SALVER_STORE"
 ENVIRONMENTS_VARIABLE = "SALVER_ENVIRONMENTS"
+PORT_VARIABLES = ("SAGEMAKER_BIND_TO_PORT", "AIP_HTTP_PORT")
 TRUSTED_VARIABLE = "SALVER_TRUSTED"
 
 
@@ -30,6 +31,11 @@ def environments_folder() -> Path:
 def trusted_file() -> Path:
     """The list of models that this user saved or trusts: SALVER_TRUSTED, else a file in the user's data directory."""
     return Path(os.environ.get(TRUSTED_VARIABLE) or _data_folder() / "trusted.txt").expanduser()
+
+
+def default_port() -> int:
+    """The port to serve on where none is given: the one that SageMaker or Vertex AI expects in its containers, else 8080."""
+    return next((int(os.environ[name]) for name in PORT_VARIABLES if os.environ.get(name, "").isdecimal()), 8080)
 
 
 def _data_folder() -> Path:

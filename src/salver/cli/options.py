@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -76,12 +77,16 @@ def add_door(command: argparse.ArgumentParser) -> None:
 
 def server_settings(given: argparse.Namespace) -> Settings:
     """The settings of a server: the options, else `server.toml` in the store, else the defaults. Raises ConfigError."""
+    from salver.server.protocols.platform import platform_changes
     from salver.server.settings import read_settings
 
     options = {"tls.cert": given.tls_cert, "tls.key": given.tls_key, "tls.client_ca": given.tls_client_ca}
     changes = [f"{name}={value}" for name, value in options.items() if value]
     changes += ["access.keys=never"] if given.insecure_no_keys else []
-    return read_settings(store_folder(given.store), [*given.changes, *changes])
+    changes = [*given.changes, *changes]
+    settings = read_settings(store_folder(given.store), changes)
+    said = platform_changes(settings, os.environ)
+    return read_settings(store_folder(given.store), [*changes, *said]) if said else settings
 
 
 def add_log(command: argparse.ArgumentParser) -> None:

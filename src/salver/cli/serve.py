@@ -7,6 +7,7 @@ import os
 from typing import TYPE_CHECKING
 
 from salver.cli.options import add_door, add_store, add_trust, add_watch, registry_of, server_settings
+from salver.config import default_port
 
 if TYPE_CHECKING:
     from salver.cli.options import Commands
@@ -18,7 +19,7 @@ def add(commands: Commands) -> None:
     serving = commands.add_parser("serve", help="serve models over HTTP", description="Serve models over HTTP.")
     serving.add_argument("models", nargs="*", metavar="MODEL", help=_MODELS)
     serving.add_argument("--host", default="127.0.0.1", help="the address to listen on (default %(default)s)")
-    serving.add_argument("--port", type=int, default=8080, help="the port to listen on (default %(default)s)")
+    serving.add_argument("--port", type=int, default=default_port(), help="the port to listen on (default %(default)s)")
     serving.add_argument("--grpc-port", type=int, metavar="PORT", help="speak gRPC too, on this port (needs salver[grpc])")
     serving.add_argument(
         "--workers", type=_workers, default=1, metavar="N", help="processes that answer; about one a core (default %(default)s)"

@@ -35,6 +35,7 @@ class Engine:
         self.registry: Registry | None = None  # where its models' routes are changed
         self.lifecycles: dict[str, Lifecycle] = {}  # by model, where its route is followed
         self.refusals: Counter[str] = Counter()  # versions that were refused, by model
+        self.default_name = ""  # the model that is meant where none is named, when several are served
         self._awaited: Counter[str] = Counter()
         self.on_change: list[Callable[[], None]] = []  # called whenever `find` may answer otherwise than before
         self.loader: Callable[[str], Awaitable[None]] | None = None  # wakes a model of this name again; set by who can
@@ -169,9 +170,14 @@ class Engine:
         for told in self.on_change:
             told()
 
+    @property
+    def short_name(self) -> str | None:
+        """The model that is meant where none is named; None where that is not clear."""
+        return self.default_name or (next(iter(self.states)) if len(self.states) == 1 else None)
+
     def _only_name(self) -> str:
-        if len(self.states) == 1:
-            return next(iter(self.states))
+        if self.short_name is not None:
+            return self.short_name
         if not self.states:
             raise Unavailable("no model is loaded yet", code="loading")
         raise NotFound("several models are served; name one: POST /models/NAME/predict", code="model_not_named")

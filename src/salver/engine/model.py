@@ -72,7 +72,7 @@ class Model:
     def _nothing(self, columns: Columns | None = None) -> Columns:
         """The outputs for no rows. A runtime is never asked for none: where only it knows their shape, for a row of zeros."""
         outputs = self.signature.outputs
-        if not columns or not any(-1 in output.shape for output in outputs):
+        if not columns or not any({-1, -2} & set(output.shape) for output in outputs):
             return {output.name: np.empty((0, *(max(size, 0) for size in output.shape))) for output in outputs}
         zeros = {
             name: np.full((1, *values.shape[1:]), "" if values.dtype == object else 0, values.dtype)

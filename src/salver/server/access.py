@@ -42,6 +42,25 @@ ACCESS: dict[str, Wants] = {
     "/models/{ref}/shadow": "manage",
     "/models/{ref}/labels": "label",
     "/models/{ref}/accuracy": "label",
+    "/": "nothing",
+    "/v1/models": "predict",
+    "/v1/models/{model}": "predict",
+    "/v1/models/{model}/metadata": "predict",
+    "/v1/models/{model}:predict": "predict",
+    "/v1/models/{model}/versions/{version}": "predict",
+    "/v1/models/{model}/versions/{version}/metadata": "predict",
+    "/v1/models/{model}/versions/{version}:predict": "predict",
+    "/v1/models/{model}/labels/{label}": "predict",
+    "/v1/models/{model}/labels/{label}/metadata": "predict",
+    "/v1/models/{model}/labels/{label}:predict": "predict",
+    "/v1/models/{model}:{verb}": "predict",
+    "/v1/models/{model}/versions/{version}:{verb}": "predict",
+    "/v1/models/{model}/labels/{label}:{verb}": "predict",
+    "/ping": "nothing",
+    "/health": "nothing",
+    "/version": "a key",
+    "/execution-parameters": "nothing",
+    "/invocations": "predict",
     "/v2": "a key",
     "/v2/": "a key",
     "/v2/health/live": "nothing",
@@ -67,8 +86,8 @@ ACCESS: dict[str, Wants] = {
 WHO = "salver.who"
 """Where a scope has the name of the caller's key, if there is one."""
 
-_SHORT = frozenset(("/predict",))
-"""Routes that mean the only model that is served."""
+_SHORT = frozenset(("/predict", "/invocations"))
+"""Routes that mean the only model that is served, or the default one."""
 
 _SCOPES: dict[Wants, door_key.Scope] = {"predict": "predict", "label": "label", "manage": "manage"}
 _PARAMETERS = ("ref", "model", "name")
@@ -142,8 +161,7 @@ class Gate:
     def _about(self, visit: Visit) -> str | None:
         if visit.wants == "a key":
             return None
-        states = self._engine.states
-        return visit.model or (next(iter(states)) if visit.template in _SHORT and len(states) == 1 else ALL)
+        return visit.model or (visit.template in _SHORT and self._engine.short_name) or ALL
 
     def _require_origin(self, headers: Headers, visit: Visit) -> None:
         """A server without keys believes whoever reaches it: a page from elsewhere in a browser on this machine does too."""
@@ -192,10 +210,10 @@ class _Guarded:
             self._gate.did(visit, key, status)
 
 
-def guard(routes: list[Route], gate: Gate) -> list[Route]:
-    """The same routes, each behind the gate."""
+def guard(routes: list[Route], gate: Gate, template: str = "") -> list[Route]:
+    """The same routes, each behind the gate, and asking what the route of `template` asks where their own are made up."""
     for route in routes:
-        route.app = _Guarded(route.app, route.path, gate)
+        route.app = _Guarded(route.app, template or route.path, gate)
     return routes
 
 

@@ -27,13 +27,17 @@ from salver.server.asking import ClientGone, ask, server_timing
 from salver.server.body import LARGE_BYTES, read_body
 from salver.server.changing import RouteFace
 from salver.server.docs_page import DocsPage
+from salver.server.encodings import encoded
 from salver.server.entrance import Entrance
+from salver.server.formats import media
 from salver.server.hot import HotRoutes
 from salver.server.labels import LabelFace
 from salver.server.metrics import Metrics
 from salver.server.openapi import document
 from salver.server.problems import MEDIA_TYPE, headers_of, problem, status_of, unexpected
-from salver.server.protocols import v2
+from salver.server.protocols import invocations, v1, v2
+from salver.server.protocols.vertex import VertexFace
+from salver.server.table import predict_table, table_answer
 from salver.server.workers import Worker
 from salver.types.reference import Reference
 
@@ -45,24 +49,29 @@ def make_app(engine: Engine, entrance: Entrance, log: Writer | None, worker: Wor
     settings = entrance.settings
     face = Face(engine, entrance.routes, worker)
     app = Starlette(
-        routes=guard(
-            [
-                Route("/predict", face.predict, methods=["POST"]),
-                Route("/models", face.models),
-                Route("/models/{ref}", face.model),
-                Route("/models/{ref}/predict", face.predict, methods=["POST"]),
-                Route("/health/live", face.live),
-                Route("/health/ready", face.ready),
-                Route("/metrics", Metrics(engine, log, worker).scrape),
-                Route("/openapi.json", face.openapi),
-                Route("/docs", DocsPage(engine).show),
-                *RouteFace(engine).routes(),
-                *LabelFace(engine, log).routes(),
-                *AccuracyFace(engine, log).routes(),
-                *v2.V2Face(engine, entrance.codecs).routes(),
-            ],
-            entrance.gate,
-        ),
+        routes=[
+            *VertexFace(entrance.codecs, settings.protocols, face.predict).routes(entrance.gate),
+            *guard(
+                [
+                    Route("/predict", face.predict, methods=["POST"]),
+                    Route("/models", face.models),
+                    Route("/models/{ref}", face.model),
+                    Route("/models/{ref}/predict", face.predict, methods=["POST"]),
+                    Route("/health/live", face.live),
+                    Route("/health/ready", face.ready),
+                    Route("/metrics", Metrics(engine, log, worker).scrape),
+                    Route("/openapi.json", face.openapi),
+                    Route("/docs", DocsPage(engine).show),
+                    *RouteFace(engine).routes(),
+                    *LabelFace(engine, log).routes(),
+                    *AccuracyFace(engine, log).routes(),
+                    *v1.V1Face(entrance.codecs).routes(),
+                    *v2.V2Face(engine, entrance.codecs).routes(),
+                    *invocations.InvocationsFace(entrance.codecs, settings).routes(),
+                ],
+                entrance.gate,
+            ),
+        ],
         exception_handlers={
             SalverError: _salver_error,
             HTTPException: _http_error,
@@ -84,6 +93,10 @@ def _cross_origin(origins: list[str]) -> list[Middleware]:
     return [Middleware(CORSMiddleware, allow_origins=origins, allow_methods=["GET", "POST"], allow_headers=headers)]
 
 
+_FACES = {v2.PREFIX: v2.respond, v1.PREFIX: v1.respond, invocations.INVOCATIONS: invocations.respond}
+"""How errors are said, by the beginning of the path; elsewhere they are problem documents."""
+
+
 class Face:
     """The handlers of the native routes."""
 
@@ -98,7 +111,11 @@ class Face:
         named = None if reference is None else Reference.parse(reference)
         split = self._engine.split(named)
         found = self._engine.find(named) if split is None else split.by_head(http.headers.get)
+        asked = media.named(http.headers.get("content-type", ""))
+        answered = media.accepted(http.headers.get("accept", ""), asked)
         with found.held() as lane:
+            if asked:
+                return await predict_table(http, lane, asked, answered)
             codec = self._routes.codec(lane)
             body = await read_body(http)
             large = len(body) > LARGE_BYTES
@@ -110,11 +127,14 @@ class Face:
             batch, start = await ask(
                 http, lane, arrived_ns=arrived_ns, size_bytes=len(body), count=len(rows), rows=rows, keys=keys
             )  # fmt: skip
-        answer = codec.answer(form, batch, start, len(rows))
-        headers = {}
+        if answered:
+            return await table_answer(http, lane, answered, batch, start, len(rows))
+        body, headers = await encoded(
+            http.headers.get("accept-encoding", ""), codec.answer(form, batch, start, len(rows)), large
+        )
         if "server-timing" in http.headers:
             headers["server-timing"] = server_timing(arrived_ns, parsed_ns, batch, time.perf_counter_ns())
-        return Response(answer, media_type="application/json", headers=headers)
+        return Response(body, media_type="application/json", headers=headers)
 
     async def models(self, http: Request) -> Response:
         described = [describe(self._engine.find(Reference(name))) for name, versions in self._engine.lanes.items() if versions]
@@ -160,8 +180,10 @@ def describe(lane: Lane, whole: bool = False) -> dict[str, Any]:
 
 def respond(http: Request, error: SalverError) -> Response:
     """An error in the shape of the protocol that the request's path belongs to."""
-    if http.url.path.startswith(v2.PREFIX):
-        return v2.respond(error)
+    path = http.url.path
+    for prefix, face in _FACES.items():
+        if path.startswith(prefix):
+            return face(error)
     return Response(problem(error), status_of(error), headers_of(error), MEDIA_TYPE)
 
 

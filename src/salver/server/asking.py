@@ -67,7 +67,14 @@ async def ask(
     if request.disconnected:
         request.reply.cancel()
         raise ClientGone
-    return request.reply.result()
+    return _taken(request)
+
+
+def _taken(request: AskedRequest) -> tuple[Batch, int]:
+    """The reply, out of its request: the batch has that too, and such a ring, with all its rows, waits for the collector."""
+    reply = request.reply
+    del request.reply
+    return reply.result()
 
 
 def _deadline_ns(http: HttpRequest, arrived_ns: int) -> int:
@@ -88,9 +95,10 @@ async def answered(lane: Lane, request: AskedRequest) -> tuple[Batch, int]:
     """As `ask`, where a client who leaves cancels the task that awaits this. Raises SalverError."""
     lane.submit(request)
     try:
-        return await request.reply
+        await asyncio.wait((request.reply,))
     finally:
-        request.disconnected = request.reply.cancelled()
+        request.disconnected = not request.reply.done()
+    return _taken(request)
 
 
 def server_timing(arrived_ns: int, parsed_ns: int, batch: Batch, now_ns: int) -> str:

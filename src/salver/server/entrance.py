@@ -33,6 +33,8 @@ class Entrance:
         ring = Ring(settings.access.keys, settings.rates.requests_per_s, settings.rates.burst)
         self.gate = Gate(ring, audit, settings, engine)
         self.routes = HotRoutes(engine, self.gate, Guard(settings.limits))
+        self.routes.taken = settings.protocols.vertex_predict.encode()
+        engine.default_name = settings.protocols.default
         self.codecs = Codecs(engine, settings.limits)
         self.certificate = Certificate(settings.tls) if settings.tls.cert else None
         self._audit = audit

@@ -28,6 +28,7 @@ from salver.engine.request import Request
 from salver.engine.split import Split
 from salver.errors import SalverError
 from salver.server.access import Gate, Headers, Visit, too_fast
+from salver.server.formats.media import TABLES
 from salver.server.guarded import Guard, GuardedProtocol
 from salver.server.predict import PLAIN, Codec
 from salver.server.problems import MEDIA_TYPE, headers_of, problem, status_of, unexpected
@@ -55,6 +56,8 @@ _UNUSUAL = frozenset(
     (b"transfer-encoding", b"content-encoding", b"expect", b"upgrade", b"server-timing", b"origin", b"x-request-timeout-ms")
 )
 
+_KINDS = frozenset((b"content-type", b"accept"))
+
 _Known = tuple[bytes, int, Any]
 """A head, the size of the whole message, and the codec that answers it."""
 
@@ -75,6 +78,7 @@ class HotRoutes:
         self.heads: dict[bytes, _Known] = {}
         self.guard = guard
         self.body_bytes = min(BODY_BYTES, guard.limits.body_bytes)
+        self.taken = b""  # a target that another protocol has
         self._engine = engine
         self._gate = gate
         self._codecs: dict[tuple[int, ...], Codec] = {}
@@ -122,6 +126,10 @@ class HotRoutes:
             return self.codec(split.at(random() * 100))
         rows, _, keys = codec.question(body)
         return self.codec(split.by_rows(rows, None, keys))
+
+    def is_hot(self, target: bytes) -> bool:
+        """Whether a request target is one of the native inference routes, spelled plainly, and nobody else's."""
+        return is_inference(target) and target != self.taken
 
     def learn(self, head: bytes, codec: Codec, length: int) -> None:
         """Remember what a head means, until the models change."""
@@ -315,7 +323,7 @@ class HotProtocol(GuardedProtocol):
 
     def _is_hot(self) -> bool:
         parser = self.parser
-        if parser.get_method() != b"POST" or not is_inference(self.url) or self.flow.write_paused:
+        if parser.get_method() != b"POST" or not self.routes.is_hot(self.url) or self.flow.write_paused:
             return False
         if parser.get_http_version() != "1.1" or not parser.should_keep_alive() or parser.should_upgrade():
             return False
@@ -325,6 +333,8 @@ class HotProtocol(GuardedProtocol):
                 return False
             if name == b"content-length":
                 length = value
+            elif name in _KINDS and TABLES.search(value):
+                return False
         return length.isdigit() and 0 < int(length) <= self.routes.body_bytes
 
     def _ask(self, codec: Codec, body: bytes) -> None:

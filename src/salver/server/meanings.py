@@ -28,6 +28,7 @@ MEANING = {
     "unknown_version": "The model has no version or alias of that name. GET /models lists what is served.",
     "model_not_named": "Several models are served, so the route must name one: POST /models/NAME/predict.",
     "method_not_allowed": "The route takes another method; the Allow header says which.",
+    "not_acceptable": "The Accept header names no kind of answer that there is. The text lists them.",
     "in_use": "A version can't be deleted, because a route uses it. The text says where.",
     "incompatible": "A version takes other columns, or gives other outputs, than the one whose callers it would answer.",
     "too_slow": "The request took longer to arrive than the server waits. The connection is closed.",

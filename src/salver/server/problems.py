@@ -40,6 +40,8 @@ STATUS = {
     "unknown_version": 404,
     "model_not_named": 404,
     "method_not_allowed": 405,
+    # nothing that we can give is what was asked for
+    "not_acceptable": 406,
     # there is such a thing, and it stays
     "in_use": 409,
     "incompatible": 409,
@@ -78,6 +80,7 @@ TITLES = {
     403: "Not allowed",
     404: "Not found",
     405: "Method not allowed",
+    406: "Not acceptable",
     408: "Too slow",
     409: "Conflict",
     413: "Too large",

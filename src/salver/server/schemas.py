@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from salver.types.rows import FLOAT32_MAX
-from salver.types.signature import Column, Label, Output, Signature
+from salver.types.signature import ANY_SHAPE, Column, Label, Output, Signature
 
 Schema = dict[str, Any]
 
@@ -96,6 +96,8 @@ def _nullable(column: Column) -> Schema:
 
 
 def _array(schema: Schema, shape: tuple[int, ...]) -> Schema:
+    if shape == ANY_SHAPE:
+        return {"anyOf": [schema, {"type": "array"}]}
     for size in reversed(shape):
         schema = {"type": "array", "items": schema} | ({"minItems": size, "maxItems": size} if size >= 0 else {})
     return schema

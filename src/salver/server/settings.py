@@ -83,11 +83,29 @@ class Limits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     header_bytes: Annotated[int, _positive("Size of a head, and of all headers together.")] = 32 * 2**10
     body_bytes: Annotated[int, _positive("Size of a body as it is sent.")] = 64 * 2**20
     decompressed_bytes: Annotated[int, _positive("Size of a body after its content-encoding is undone.")] = 64 * 2**20
+    table_bytes: Annotated[int, _positive("Size of a body of CSV, JSON lines, Arrow or Parquet, decompressed too.")] = 2**31
     grpc_message_bytes: Annotated[int, _positive("Size of a gRPC message, after its compression is undone.")] = 64 * 2**20
     json_depth: Annotated[int, _positive("How deep arrays and objects may be nested.")] = 32
     json_values: Annotated[int, _positive("Values in a body of JSON, of any kind.")] = 4_000_000
     rows: Annotated[int, _positive("Rows of a request.")] = 65_536
     columns: Annotated[int, _positive("Inputs of a request; a request never has more columns than its model.")] = 65_536
+
+
+class Protocols(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """How the protocols of other servers are spoken."""
+
+    default: Annotated[
+        str, _means("The model that routes without a name mean (`/predict`, `/invocations`) where several are served.")
+    ] = ""
+    invocations: Annotated[
+        Literal["auto", "mlflow", "sagemaker"],
+        _means("Whose `/invocations` this is. \"auto\": SageMaker's in its containers, else MLflow's."),
+    ] = "auto"
+    sagemaker_accept: Annotated[
+        Literal["application/json", "text/csv"], _means("How SageMaker is answered where its client does not say.")
+    ] = "application/json"
+    vertex_health: Annotated[str, _means("The route of Vertex AI's health checks; `AIP_HEALTH_ROUTE` in its containers.")] = ""
+    vertex_predict: Annotated[str, _means("The route of Vertex AI's predictions; `AIP_PREDICT_ROUTE` in its containers.")] = ""
 
 
 class Audit(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -106,6 +124,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     rates: Rates = Rates()
     cors: Cors = Cors()
     limits: Limits = Limits()
+    protocols: Protocols = Protocols()
     audit: Audit = Audit()
 
 

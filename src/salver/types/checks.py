@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from salver.types.signature import Column
+from salver.types.signature import ANY_SHAPE, Column
 
 FLOAT32_MAX = float(np.finfo(np.float32).max)
 
@@ -33,6 +33,8 @@ def is_missing(value: Any) -> bool:
 
 def expectation(column: Column) -> str:
     if column.shape:
+        if column.shape == ANY_SHAPE:
+            return f"{column.dtype} values of any shape"
         sizes = "×".join("any" if size < 0 else str(size) for size in column.shape)
         return f"{column.dtype} values of shape {sizes}"
     if column.dtype == "category":
@@ -179,6 +181,8 @@ def _tensor_check(column: Column) -> Check:
 
 
 def fits(column: Column, shape: tuple[int, ...]) -> bool:
+    if column.shape == ANY_SHAPE:
+        return True
     return len(shape) == len(column.shape) and all(want in (-1, got) for want, got in zip(column.shape, shape, strict=True))
 
 

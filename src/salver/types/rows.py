@@ -89,7 +89,14 @@ class RowChecker:
         """Checked rows as one array a column: (rows, *shape); categories and text as objects. Raises InputError."""
         made: Columns = {}
         for column, values in zip(self.signature.columns, zip(*rows, strict=True), strict=True):
-            made[column.name] = array_of(column, list(values))
+            try:
+                made[column.name] = array_of(column, list(values))
+            except ValueError as error:  # each row is of a shape that its column takes, and not all of the same
+                raise InputError(
+                    f"column '{column.name}': the rows have different shapes; send them in requests of their own",
+                    code="wrong_shape",
+                    column=column.name,
+                ) from error
         return made
 
     def code(self, columns: Columns) -> NDArray[np.float64]:

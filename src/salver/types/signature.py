@@ -36,6 +36,9 @@ DType = Literal[
 Task = Literal["classification", "regression", "clustering", "outlier", "transform", "generic"]
 
 
+ANY_SHAPE = (-2,)
+"""The `shape` of a tensor that may have any number of axes of any length, which are the same for all rows of a request."""
+
 Policy = Literal["error", "warn", "null"]
 """What becomes of a value that does not fit: refused; let through and flagged in the log; taken as missing."""
 
@@ -45,9 +48,9 @@ class Column(msgspec.Struct, frozen=True, omit_defaults=True):
 
     `dtype` "category" is a value out of `categories` (coded by its place there when a graph takes numbers), "string" is free
     text, "float32" means that the model itself works on float32, so that larger values count as infinite.
-    `shape` is that of one row's value: `()` a scalar, `-1` any length. `low` and `high` are the range that training saw. A
-    policy that is None leaves it to the model: what it takes is taken, what it does not is refused; a category that training
-    did not see and a number out of range are flagged where they are taken.
+    `shape` is that of one row's value: `()` a scalar, `-1` any length, ANY_SHAPE any shape. `low` and `high` are the range that
+    training saw. A policy that is None leaves it to the model: what it takes is taken, what it does not is refused; a category
+    that training did not see and a number out of range are flagged where they are taken.
     """
 
     name: str

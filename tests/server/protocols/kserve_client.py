@@ -35,6 +35,11 @@ async def main(url: str, address: str) -> None:
         for binary in (False, True):
             answer = await grpc.infer(request(binary))
             told[f"grpc {binary}"] = answer.outputs[1].as_numpy().tolist()
+    v1 = InferenceRESTClient(RESTConfig(protocol="v1"))
+    told["v1 model"] = await v1.is_model_ready(url, "iris_model")
+    rows = {"instances": [[5.1, 3.5, 1.4, 0.2], [6.3, 3.3, 6.0, 2.5]]}
+    told["v1"] = (await v1.infer(url, rows, model_name="iris_model"))["predictions"]
+    await v1.close()
     print(json.dumps(told))
 
 

@@ -34,8 +34,9 @@ def test_the_sdk_works_unchanged(several: Served, python: Path) -> None:
     done = subprocess.run([python, program, several.url, several.grpc], capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stderr
     told = json.loads(done.stdout.splitlines()[-1])
-    assert told["live"] is told["ready"] is told["model"] is True
+    assert told["live"] is told["ready"] is told["model"] is told["v1 model"] is True
     assert told["grpc ready"] == [True, True]
     for binary in (False, True):
         assert told[f"rest {binary}"] == [list(range(1, 17))]
         assert told[f"grpc {binary}"] == [list(range(-1, 15))]
+    assert told["v1"] == [0, 2]

@@ -186,7 +186,7 @@ def test_an_expired_deadline_leaves_the_queue(slow: Served) -> None:
         assert list(first.result().outputs[0].contents.fp64_contents) == [1]
         assert list(call(channel, "ModelInfer", number(3)).outputs[0].contents.fp64_contents) == [3]
     metrics = httpx.get(f"{slow.url}/metrics").text
-    assert 'salver_requests_abandoned_total{model="slow",version="1"} 3.0' in metrics
+    assert 'salver_requests_abandoned_total{model="slow",route="live",version="1"} 3.0' in metrics
     assert 'salver_predictions_total{model="slow",route="live",version="1"} 2.0' in metrics
 
 

@@ -35,6 +35,14 @@ class Codecs:
             which = f" version '{version}'" if version else ""
             raise NotFound(f"Request for unknown model: '{name}'{which} is not found", code=error.code) from error
 
+    def lane(self, reference: Reference | None, header: Callable[[str], str | None]) -> Lane:
+        """The lane that answers a request with these headers; where a field decides who, the default's.
+
+        Raises NotFound or Unavailable.
+        """
+        split = self.engine.split(reference)
+        return split.by_head(header) if split else self.engine.find(reference)
+
     def other(self, codec: Codec, version: str, question: Question) -> Codec | None:
         """The codec of the canary whose rows these are, where a field decides; None when it is the one that has read them."""
         split = None if version else self.engine.split(Reference(codec.name))

@@ -20,7 +20,7 @@ from salver.server.problems import status_of
 from salver.server.protocols.tensors import NUMPY, Tensor, datatype_of
 from salver.server.settings import Limits
 from salver.types.rows import Row
-from salver.types.signature import Column, Columns, Output, rows_of
+from salver.types.signature import ANY_SHAPE, Column, Columns, Output, rows_of
 
 MATRIX = "X"
 IDS = "prediction_id"
@@ -182,4 +182,8 @@ def error_status(error: SalverError) -> int:
 
 
 def _metadata(declared: Column | Output) -> TensorMetadata:
-    return TensorMetadata(declared.name, datatype_of(declared), [-1, *declared.shape])
+    return TensorMetadata(
+        declared.name,
+        datatype_of(declared),
+        [-1, *(-1 for _ in declared.shape)] if declared.shape == ANY_SHAPE else [-1, *declared.shape],
+    )
