@@ -110,11 +110,9 @@ class Lane:
     async def close(self, grace_s: float = 30.0) -> None:
         """Answer what waits, then give the model back. A model that does not answer within `grace_s` is not waited for."""
         deadline_s = time.monotonic() + grace_s
-        while (
-            busy := any(lane._busy or lane._held for lane in (self, *self.others.values()))
-        ) and time.monotonic() < deadline_s:
+        while self._in_use and time.monotonic() < deadline_s:
             await asyncio.sleep(0.005)
-        self._thread.executor.shutdown(wait=not busy)
+        self._thread.executor.shutdown(wait=not self._in_use)
         await in_background(self.model.close)
 
     @property
