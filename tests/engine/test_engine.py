@@ -43,8 +43,8 @@ def test_an_alias_is_the_version_that_the_route_says(tmp_path: Path) -> None:
     async def ask() -> None:
         engine = Engine(None)
         stored = artifact(tmp_path, "a")
-        engine.route("a", Routing(1, {"champion": 1, "challenger": 3, "old": 2}))
         first, third = await engine.load(stored, 1), await engine.load(stored, 3)
+        engine.route("a", Routing(1, {"champion": 1, "challenger": 3, "old": 2}))
         assert engine.find(None) is engine.find(Reference("a")) is engine.find(Reference("a", alias="champion")) is first
         assert engine.find(Reference("a", alias="challenger")) is third
         assert refusal(engine, "a@old").code == "unknown_version", "it is known, but not served here"
