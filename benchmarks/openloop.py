@@ -31,6 +31,7 @@ from urllib.parse import urlsplit
 
 from benchmarks.alarm import Alarm
 
+_STOP = "stop"
 BROKEN = 0
 """The status of a request whose connection broke, or that got no answer in time."""
 
@@ -105,10 +106,21 @@ def question(url: str, body: bytes | str, headers: Mapping[str, str] | None = No
 
 
 async def offer(
-    url: str, questions: Sequence[bytes], due_s: Sequence[float], *, connections: int = 64, timeout_s: float = 10.0
+    url: str,
+    questions: Sequence[bytes],
+    due_s: Sequence[float],
+    *,
+    connections: int = 64,
+    timeout_s: float = 10.0,
+    stop: Path | None = None,
 ) -> Run:
-    """Send the questions in turn, each when it is due, on up to that many kept-alive connections."""
-    return await _Load(url, questions, due_s, connections, timeout_s).run()
+    """Send the questions in turn, each when it is due, on up to that many kept-alive connections; none once `stop` is there."""
+    load = _Load(url, questions, due_s, connections, timeout_s)
+    watching = asyncio.ensure_future(load.end_with(stop)) if stop else None
+    run = await load.run()
+    if watching:
+        watching.cancel()
+    return run
 
 
 class _Load:
@@ -151,6 +163,15 @@ class _Load:
         while self._open:
             await asyncio.sleep(0)
         return self.result
+
+    async def end_with(self, stop: Path) -> None:
+        """Send nothing more once that file is there."""
+        while not stop.exists():
+            await asyncio.sleep(0.1)
+        self._due_s = self._due_s[: self._next]
+        self.result.seconds = max(self._due_s, default=0.0)
+        if len(self.result.answers) == len(self._due_s):
+            self._done.set()
 
     def record(self, number: int, status: int, body: bytes) -> None:
         due_s = self._due_s[number]
@@ -279,6 +300,10 @@ class Offered:
     def running(self) -> bool:
         return self._process.poll() is None
 
+    def stop(self) -> None:
+        """Let it send no more; what is under way is still answered."""
+        (self._scratch / _STOP).touch()
+
     def result(self) -> Run:
         """Raises RuntimeError when the generator itself failed."""
         if self._process.wait() != 0:
@@ -330,7 +355,8 @@ def main() -> int:
     given = parser.parse_args()
     if given.scratch:
         url, questions, due_s, connections, timeout_s = pickle.loads((given.scratch / "asked.pickle").read_bytes())
-        run = _run(offer(url, questions, due_s, connections=connections, timeout_s=timeout_s))
+        stop = given.scratch / _STOP
+        run = _run(offer(url, questions, due_s, connections=connections, timeout_s=timeout_s, stop=stop))
         # As plain tuples: the classes of a module that runs as a program are others than those of the same module imported.
         plain = (run.seconds, run.started, [tuple(answer) for answer in run.answers], run.late_us)
         (given.scratch / "run.pickle").write_bytes(pickle.dumps(plain))

@@ -142,7 +142,7 @@ def _chunk(
     registry: Any, server: Running, name: str, body: str, swaps: int, rate_per_s: float, cores: bool
 ) -> tuple[list[Swap], Run]:
     """Some swaps under one run of the load, which is cut when they are done."""
-    seconds = swaps * 2.0 + 2.0
+    seconds = swaps * 20.0  # at most: it is stopped when they are done
     made: list[Swap] = []
     current = _status(server, name)["routing"]["default"]
     core = 1 if cores else None
@@ -154,6 +154,7 @@ def _chunk(
             time.sleep(PAUSE_S)
         if not load.running:
             raise RuntimeError("the load ended before the swaps did")
+        load.stop()
         return made, load.result()
 
 
