@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -160,3 +161,19 @@ def test_routes_are_changed_over_http_and_who_did_it_is_kept(servers: list[Serve
     history = httpx.get(f"{url}/key/route").json()["history"]
     assert [(route["by"], route["why"]) for route in history[2:4]] == [("ann", "better"), ("bob", "complaints")]
     assert httpx.post(f"{url}/nobody@2/promote", json={}).status_code == 404
+
+
+def test_four_workers_of_two_servers_send_a_caller_to_the_same_side(tmp_path: Path) -> None:
+    registry = Registry(tmp_path / "store")
+    for number in (1, 2):
+        registry.publish(echo_folder(tmp_path / str(number) / "header", columns=COLUMNS))
+    registry.canary("header@2", PERCENT, "header:x-user-id")
+    workers = (*LOOK, "--workers", "4", "--log")
+    with (
+        serving([], store=tmp_path / "store", arguments=(*workers, str(tmp_path / "log1"))) as first,
+        serving([], store=tmp_path / "store", arguments=(*workers, str(tmp_path / "log2"))) as second,
+    ):
+        for server in (first, second):  # each connection may lead to another worker
+            until(lambda server=server: all(routing(server, "header")["canaries"] for _ in range(30)))
+            got = [versions(server, "header", [user])[0] for user in [*range(100)] * 2]
+            assert got == [wanted("header", user) for user in [*range(100)] * 2]

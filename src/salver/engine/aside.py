@@ -13,14 +13,14 @@ import threading
 from pathlib import Path
 
 _BUSY = 0.75
-"""Of all processors: where more are taken, nothing is left to those that only take what is left."""
+"""Of the processors that may be used: where more are taken, nothing is left to those that only take what is left."""
 
 
 def give_way() -> None:
     """Let everybody else have the processor first: for this thread, and what it starts, where threads have priorities."""
     if sys.platform != "linux":
         return
-    if os.getloadavg()[0] < _BUSY * (os.cpu_count() or 1):
+    if os.getloadavg()[0] < _BUSY * len(os.sched_getaffinity(0)):
         # Niceness alone would let it finish its slice, milliseconds long, while a request waits.
         os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
     else:  # where nobody is ever idle, it would never get on
