@@ -35,6 +35,7 @@ check: $(VENV)/.dev  ## style, types, layers, documentation
 bench: .bench/.made  ## measure beside nginx, Flask and FastAPI (needs wrk and nginx; WRITE=1 fills the tables in the docs)
 	.bench/bin/python -m benchmarks.run $(if $(WRITE),--write)
 	.bench/bin/python -m benchmarks.startup $(if $(WRITE),--write)
+	.bench/bin/python -m benchmarks.drift $(if $(WRITE),--write)
 
 soak: $(VENV)/.dev programs  ## the long runs
 	$(BIN)/python -m pytest -m soak

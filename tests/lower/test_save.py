@@ -26,7 +26,8 @@ from salver.errors import ConfigError, InputError, ModelFileError
 from salver.frameworks.requirements import parse
 from salver.lower.sample import Sample
 from salver.lower.save import Saved
-from salver.monitors.profile import Numbers, Profile, Values
+from salver.monitors.bins import NumberBins, ValueBins
+from salver.monitors.profile import Profile
 from tests.matrix.models import encoded, people
 
 NUMBERS = ["visits", "spend"]
@@ -118,15 +119,20 @@ def test_the_profile_counts_every_row(churn: Any, tmp_path: Path) -> None:
     saved = save(churn, tmp_path, sample=X, labels=y)
     profile = msgspec.json.decode((folder_of(saved) / "profile.json").read_bytes(), type=Profile)
     age, plan = profile.columns["age"], profile.columns["plan"]
-    assert isinstance(age, Numbers)
-    assert isinstance(plan, Values)
+    assert isinstance(age.bins, NumberBins)
+    assert isinstance(plan.bins, ValueBins)
     assert age.missing == int(X["age"].isna().sum())
-    assert sum(age.counts) + age.missing == sum(plan.counts) == profile.rows == 300
+    assert age.rows == plan.rows == profile.rows == 300
     answers = profile.outputs["prediction"]
-    assert isinstance(answers, Values)
-    assert dict(zip(answers.values, answers.counts, strict=True)) == pd.Series(churn.predict(X)).value_counts().to_dict()
+    assert isinstance(answers.bins, ValueBins)
+    assert (
+        dict(zip(answers.bins.values, answers.counts[1:-1], strict=True))
+        == pd.Series(churn.predict(X)).value_counts().to_dict()
+    )
     assert profile.labels is not None
-    assert set(profile.calibration) == {"no", "yes"}
+    assert profile.calibration is not None and profile.calibration.classes == ("no", "yes")
+    assert profile.performance["accuracy"].value == pytest.approx(saved.manifest.metrics["accuracy"])
+    assert all(column.importance is not None for column in profile.columns.values())
 
 
 def models() -> Iterator[Any]:

@@ -10,11 +10,45 @@ import argparse
 import logging
 import sys
 
-from salver.cli import accuracy, batch, doctor, key, label, log, models, replay, routes, save, serve, stream, trust, versions
+from salver.cli import (
+    accuracy,
+    batch,
+    doctor,
+    key,
+    label,
+    log,
+    models,
+    monitor,
+    replay,
+    report,
+    routes,
+    save,
+    serve,
+    stream,
+    trust,
+    versions,
+)
 from salver.errors import SalverError
 from salver.version import __version__
 
-COMMANDS = (serve, save, models, routes, versions, trust, key, log, label, accuracy, replay, batch, stream, doctor)
+COMMANDS = (
+    serve,
+    save,
+    models,
+    routes,
+    versions,
+    trust,
+    key,
+    log,
+    label,
+    accuracy,
+    replay,
+    monitor,
+    report,
+    batch,
+    stream,
+    doctor,
+)
 """In the order in which `salver --help` shows them."""
 
 

@@ -23,6 +23,7 @@ def add(commands: Commands) -> None:
     saving.add_argument("--name", help="the model's name (default: that of the file)")
     saving.add_argument("--sample", metavar="FILE", help="rows that the model was not trained on: csv, parquet, jsonl")
     saving.add_argument("--labels", metavar="COLUMN|FILE", help="what is true of the sample: a column of it, or a file")
+    saving.add_argument("--by-time", action="store_true", help="the sample's rows are in order of time")
     saving.add_argument("--description", default="", help="what the model is for")
     saving.add_argument("--tag", action="append", default=[], metavar="NAME=VALUE", help="a tag; may be given several times")
     saving.add_argument(
@@ -53,6 +54,7 @@ def save(given: argparse.Namespace) -> int:
         given.name or model_name(file.name.partition(".")[0]),
         sample=given.sample,
         labels=given.labels,
+        by_time=given.by_time,
         store=given.store,
         description=given.description,
         tags=_pairs(given.tag, "--tag"),

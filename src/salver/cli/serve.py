@@ -27,6 +27,7 @@ def add(commands: Commands) -> None:
     add_watch(serving)
     add_store(serving)
     serving.add_argument("--log", metavar="FOLDER", help="where predictions are logged (default: log/ in the store)")
+    serving.add_argument("--no-monitor", action="store_true", help="start no monitor of the log beside serving")
     serving.add_argument("--no-log", action="store_true", help="do not log predictions")
     add_trust(serving)
     add_door(serving)

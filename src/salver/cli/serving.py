@@ -18,7 +18,7 @@ import msgspec
 
 from salver.cli.options import policy_of, registry_of, server_settings
 from salver.cli.wanted import Wanted, find_artifact, is_by_hand, wanted_models
-from salver.config import store_folder
+from salver.config import store_folder, store_url
 from salver.engine.engine import Engine
 from salver.engine.model import Model
 from salver.errors import SalverError
@@ -185,10 +185,12 @@ class Serving:
 
     def _beside(self, server: Server) -> None:
         """What one process does beside serving."""
-        from salver.server.housekeeping import look_after
+        from salver.server.housekeeping import look_after, monitor
 
         if self._folder:
             server.also(look_after(self._folder))
+            if not self._given.no_monitor:
+                server.also(monitor(self._folder, store_url(self._given.store)))
 
     def _say(self) -> None:
         from salver.artifact.described import how_served

@@ -27,6 +27,12 @@ def note(log: Path, model: str, version: int, signature: Signature) -> None:
         return
 
 
+def noted_of(log: Path, model: str, version: int) -> Signature | None:
+    """The signature of one version; None when it never wrote to the log."""
+    path = log / FOLDER / f"{model}@{version}.json"
+    return msgspec.json.decode(path.read_bytes(), type=Signature) if path.is_file() else None
+
+
 def noted(log: Path, model: str) -> Signature | None:
     """The signature of a model's highest version that wrote to the log."""
     found = (log / FOLDER).glob(f"{model}@*.json")

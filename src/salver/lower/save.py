@@ -27,7 +27,9 @@ from salver.lower.publish import Parts, finish, graph, original_of
 from salver.lower.report import report
 from salver.lower.sample import PROVEN, Policies, Sample, learnt, spread
 from salver.monitors import profile
+from salver.monitors.importance import ROWS, importance
 from salver.monitors.metrics import metrics
+from salver.monitors.performance import performance
 from salver.types.reference import Reference
 from salver.types.signature import Column, Columns, Label, Policy, concatenate, rows_of, take
 
@@ -71,6 +73,7 @@ class About(msgspec.Struct, frozen=True):
     metadata: dict[str, Any] = {}
     policies: Policies | None = None
     on_unknown: Policy | None = None
+    by_time: bool = False  # the sample is in order of time
 
 
 def save(
@@ -79,6 +82,7 @@ def save(
     *,
     sample: Any = None,
     labels: Any = None,
+    by_time: bool = False,
     classes: Sequence[Label] | None = None,
     store: str | Path | None = None,
     description: str = "",
@@ -93,15 +97,15 @@ def save(
     """Lower `model` with proof and publish it as the next version of `name`.
 
     `model` is a fitted model or the path of its file. `sample` are rows that it was not trained on, in any kind of table or as
-    the path of one, and `labels` what is true of them: values, a path, or the name of a column of the sample. `classes` name
-    the places of a PyTorch module's output; such a module needs a sample, which may be tensors. `policies` say
-    what becomes of values that do not fit, by column ("*" for all): {"age": {"out_of_range": "error"}}. `progress` is told
-    what takes long; without one, it is shown on a terminal. Raises ModelFileError for what is no model that can be saved,
+    the path of one (`by_time`: in order of time, so that their sway is learnt), and `labels` what is true of them: values, a
+    path, or the name of a column of the sample. `classes` name the places of a PyTorch module's output; such a module needs a
+    sample, which may be tensors. `policies` say what becomes of values that do not fit, by column ("*" for all): {"age":
+    {"out_of_range": "error"}}. `progress` is told what takes long. Raises ModelFileError for what is no model to be saved,
     InputError for a sample that does not fit it, ConfigError for metadata that JSON can't hold.
     """
     name = Reference.parse(name).name
     url = store_url(None if store is None else str(store))
-    about = About(description, dict(tags or {}), _plain(metadata or {}), policies, on_unknown)
+    about = About(description, dict(tags or {}), _plain(metadata or {}), policies, on_unknown, by_time)
     told = progress or _show
     with TemporaryDirectory(prefix="salver-") as scratch:
         told("writing the model")
@@ -109,8 +113,7 @@ def save(
         file = sources.opened(source, Path(scratch))
         live = None if isinstance(model, str | Path) else model
         rows = None if sample is None or is_tensors(sample) else Sample(sample, labels)
-        folder = Path(scratch) / name
-        manifest = make(file, live, name, folder, rows, about, told)
+        manifest = make(file, live, name, folder := Path(scratch) / name, rows, about, told)
         told("publishing")
         from salver.registry.registry import Registry
 
@@ -138,7 +141,7 @@ def make(file: Path, live: Any, name: str, folder: Path, rows: Sample | None, ab
         scores: dict[str, float] = {}
         if rows is not None and columns is not None:
             told("profiling the sample")
-            scores = _profile(trained, rows, columns, made)
+            scores = _profile(trained, rows, columns, made, about.by_time)
         parts = Parts(trained.signature, trained.framework, lowered.spec, lowered.lowering, lowered.golden)
         return finish(made, name, parts, **said, metrics=scores)
 
@@ -183,7 +186,7 @@ def _keep(file: Path, hints: list[Column], folder: Path) -> None:
         write_hints(folder / "model" / file.name, hints)
 
 
-def _profile(trained: Trained, rows: Sample, columns: Columns, folder: Path) -> dict[str, float]:
+def _profile(trained: Trained, rows: Sample, columns: Columns, folder: Path, by_time: bool) -> dict[str, float]:
     """Write the reference profile; the metrics, where there are labels."""
     asked = _some(columns, PROFILED)
     parts = [take(asked, slice(start, start + _PART)) for start in range(0, rows_of(asked), _PART)]
@@ -191,7 +194,15 @@ def _profile(trained: Trained, rows: Sample, columns: Columns, folder: Path) -> 
     labels = rows.labels(trained.signature.prediction)
     if labels is not None:
         labels = labels[spread(rows_of(columns), PROFILED)]
-    made = profile.profile_of(trained.signature, columns, outputs, labels)
+    made = profile.profile_of(
+        trained.signature,
+        columns,
+        outputs,
+        labels,
+        by_time=by_time,
+        importance=importance(trained.signature, trained.predict, _some(columns, ROWS)),
+        performance=None if labels is None else performance(trained.signature, outputs, labels),
+    )
     (folder / profile.FILENAME).write_bytes(msgspec.json.encode(made))
     return {} if labels is None else metrics(trained.signature, outputs, labels)
 

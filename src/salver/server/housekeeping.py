@@ -38,6 +38,26 @@ async def look_after(log: Path, look_s: float = LOOK_S, measure_s: float = MEASU
             await _run("salver.monitors.measured", log)
 
 
+async def monitor(log: Path, store: str, again_s: float = LOOK_S) -> None:
+    """Keep a monitor of the log running, in a process of its own that ends with this one.
+
+    Where several servers write to a log, all but one of their monitors wait for their turn.
+    """
+    if find_spec("duckdb") is None or find_spec("pyarrow") is None:
+        return
+    command = [sys.executable, "-m", "salver", "monitor", "--log", str(log), "--store", store]
+    while True:
+        process = await asyncio.create_subprocess_exec(*command, stdin=DEVNULL, stderr=PIPE)
+        try:
+            _, said = await process.communicate()
+        finally:
+            if process.returncode is None:
+                process.kill()
+                await process.wait()
+        logger.warning("the monitor ended: %s; it is started again", said.decode(errors="replace").strip()[-500:])
+        await asyncio.sleep(again_s)
+
+
 def _has_sealed(log: Path) -> bool:
     return find_spec("duckdb") is not None and any(Table(log, kind).sealed() for kind in KINDS)
 

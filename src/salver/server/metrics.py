@@ -15,6 +15,7 @@ from salver.engine.shadow import Shadow
 from salver.engine.stats import ROWS, SECONDS, Histogram
 from salver.log.writer import Writer
 from salver.server.samples import Merge, Sample, merged
+from salver.server.watched import WATCHED, alarms, drift, estimated, needed
 from salver.server.workers import Worker
 
 if TYPE_CHECKING:
@@ -243,6 +244,31 @@ METRICS = (
         "The share of the last seven days' predictions that have labels.",
         MODEL,
         _coverage,
+        "here",
+    ),
+    Metric(
+        "salver_drift",
+        "gauge",
+        "How far the last window is from the reference: PSI beyond chance, of inputs (drift) and answers (score).",
+        (*WATCHED, "kind", "column"),
+        drift,
+        "here",
+    ),
+    Metric("salver_alarms", "gauge", "Alarms that last, by their level.", (*WATCHED, "level"), alarms, "here"),
+    Metric(
+        "salver_estimated_accuracy",
+        "gauge",
+        "What labels would say of the last window, estimated without any: accuracy, or mae and rmse.",
+        (*WATCHED, "metric"),
+        estimated,
+        "here",
+    ),
+    Metric(
+        "salver_window_rows_needed",
+        "gauge",
+        "Rows that the growing window lacks before it is judged.",
+        WATCHED,
+        needed,
         "here",
     ),
 )

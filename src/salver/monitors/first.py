@@ -1,0 +1,76 @@
+"""A reference out of the log: the first rows of a version, or a window that somebody promotes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from salver.errors import ConfigError
+from salver.log.joined import joined
+from salver.log.signatures import noted_of
+from salver.monitors.bins import Coded, spelled
+from salver.monitors.calibration import calibrated
+from salver.monitors.profile import Profile, column_profile, told_once
+from salver.monitors.reading import Reader
+from salver.monitors.rows import Rows
+
+if TYPE_CHECKING:
+    import duckdb
+
+ROWS = 100_000
+"""The most rows of a reference: more make it no better, windows are smaller."""
+_FEWEST = 200
+
+
+def first_rows(
+    connection: duckdb.DuckDBPyConnection, log: Path, model: str, version: int, since_us: int, until_us: int, source: str
+) -> Profile:
+    """The profile of live rows from `since_us` on, before `until_us`, in order of time. Raises ConfigError for too few.
+
+    With labels it is calibrated by them, so that accuracy can be estimated later.
+    """
+    signature = noted_of(log, model, version)
+    if signature is None:
+        raise ConfigError(f"the log does not have the signature of {model}@{version}")
+    reader = Reader(connection, model, version, signature)
+    parts = list(reader.rows("live", since_us, until_us, ROWS))
+    rows = sum(len(part.ts) for part in parts)
+    if rows < _FEWEST:
+        raise ConfigError(f"{model}@{version} has {rows} live rows in that time; a reference needs {_FEWEST}")
+    columns = {name: _joined([part.columns[name] for part in parts]) for name in parts[0].columns}
+    outputs = {name: _joined([part.outputs[name] for part in parts]) for name in parts[0].outputs}
+    same = np.concatenate([part.same for part in parts])
+    return Profile(
+        rows,
+        {name: column_profile(array, by_time=True) for name, array in columns.items()},
+        told_once({name: column_profile(array, by_time=True) for name, array in outputs.items()}),
+        calibration=_calibration(log, model, version, since_us, until_us, signature),
+        duplicates=rows - len(np.unique(same)),
+        source=source,
+    )
+
+
+def _joined(parts: list[NDArray[Any] | Coded]) -> NDArray[Any]:
+    if all(isinstance(part, np.ndarray) for part in parts):
+        return np.concatenate(parts)  # type: ignore[arg-type]
+    made = np.empty(sum(map(len, parts)), dtype=object)
+    made[:] = [value for part in parts for value in part.tolist()]
+    return made
+
+
+def _calibration(log: Path, model: str, version: int, since_us: int, until_us: int, signature: Any) -> Any:
+    classes = signature.prediction.classes
+    if classes is None or signature.prediction.is_multilabel:
+        return None
+    with joined(log, model, signature.prediction.name) as found:
+        rows = Rows(found, since_us, until_us, version)
+        shares = rows.probabilities(len(classes))
+        if shares is None or "live" not in found.routes or found.values.outputs != 1:
+            return None
+        predicted, labels = (found.values.places(rows.column(name)[:, 0], classes) for name in ("prediction", "label"))
+        kept = np.flatnonzero((labels >= 0) & (predicted >= 0) & (rows.column("route") == found.routes.index("live")))[:ROWS]
+        own = shares[predicted[kept], kept].astype(np.float64)
+    return calibrated([spelled(one) for one in classes], predicted[kept], own, predicted[kept] == labels[kept])

@@ -1,0 +1,71 @@
+"""What the monitor found last, a file a model: what reports, metrics and programs read."""
+
+from __future__ import annotations
+
+import secrets
+from collections import defaultdict
+from pathlib import Path
+
+import msgspec
+
+from salver.monitors.alarm import Alarm
+from salver.monitors.estimate import Estimate
+from salver.monitors.judge import Finding
+
+FOLDER = "monitor"
+_RESULTS = "results"
+
+
+class Seen(msgspec.Struct):
+    """A window as people and programs see it: findings, accuracy estimated and, by labels, realised."""
+
+    start_us: int
+    end_us: int
+    rows: int
+    findings: list[Finding] = []
+    estimated: dict[str, Estimate] = {}
+    realised: Estimate | None = None
+    labelled: int = 0
+
+
+class Watched(msgspec.Struct):
+    """A model version by one route. `state` says in words what is missing, if anything; `needs_rows` until the next verdict."""
+
+    model: str
+    version: int
+    route: str
+    segment: str
+    rows: int
+    last_us: int
+    state: str
+    reference: str
+    reference_rows: int
+    needs_rows: int
+    measure: str
+    expected: Estimate | None
+    windows: list[Seen]
+    alarms: list[Alarm]
+
+
+def read_results(log: Path) -> list[Watched]:
+    """What was found last."""
+    made: list[Watched] = []
+    for path in sorted((log / FOLDER / _RESULTS).glob("*.json")):
+        try:
+            made += msgspec.json.decode(path.read_bytes(), type=list[Watched])
+        except (OSError, msgspec.DecodeError):
+            continue
+    return made
+
+
+def write_results(log: Path, found: list[Watched]) -> None:
+    """What was found now, whole or not at all."""
+    folder = log / FOLDER / _RESULTS
+    folder.mkdir(parents=True, exist_ok=True)
+    by_model: defaultdict[str, list[Watched]] = defaultdict(list)
+    for one in found:
+        by_model[one.model].append(one)
+    for model, watched in by_model.items():
+        writing = folder / f".{model}.{secrets.token_hex(4)}"
+        writing.write_bytes(msgspec.json.encode(watched))
+        writing.replace(folder / f"{model}.json")

@@ -1,0 +1,137 @@
+"""Slices of five minutes, counted out of the log.
+
+The log is the truth: a slice is counted when the log has more rows of it than were counted before, whole and anew. So a monitor
+that is killed, or rows that come late, cost nothing but time.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from salver.monitors.bins import spelled
+from salver.monitors.profile import Profile
+from salver.monitors.reading import Reader, Rows
+from salver.monitors.window import Window, window_of
+
+SLICE_US = 300 * 1_000_000
+"""Short beside the shortest window that is of use, long enough that a year of slices is no burden."""
+SEGMENTS = 10
+"""The commonest values of a segment's column that are watched apart."""
+_AT_ONCE_US = 86_400 * 1_000_000
+
+Counted = dict[str, dict[int, Window]]
+"""By segment ("" for all rows) and start."""
+
+
+class Slicer(NamedTuple):
+    """Counts the rows of one model version by one route."""
+
+    reader: Reader
+    profile: Profile
+    route: str
+    segments: tuple[str, ...] = ()
+
+    def counted(self, starts: Iterable[int]) -> Iterator[Counted]:
+        """The slices that begin at `starts`, a day at a time, so that memory is bounded."""
+        by_day: defaultdict[int, list[int]] = defaultdict(list)
+        for start in sorted(starts):
+            by_day[start // _AT_ONCE_US].append(start)
+        for day in by_day.values():
+            yield self._count(day)
+
+    def _count(self, starts: list[int]) -> Counted:
+        wanted = np.array(starts, dtype=np.int64)
+        made: Counted = {"": {}}
+        same: defaultdict[tuple[str, int], list[NDArray[np.uint64]]] = defaultdict(list)
+        for rows in self.reader.rows(self.route, starts[0], starts[-1] + SLICE_US):
+            for start, part in by_slice(rows, wanted):
+                for segment, some in self._parts(part):
+                    window = _window(self.profile, some, start)
+                    before = made.setdefault(segment, {}).get(start)
+                    made[segment][start] = window if before is None else before + window
+                    same[segment, start].append(some.same)
+        for (segment, start), hashes in same.items():
+            every = np.concatenate(hashes)
+            made[segment][start].duplicates = len(every) - len(np.unique(every))
+        return made
+
+    def _parts(self, rows: Rows) -> Iterator[tuple[str, Rows]]:
+        yield "", rows
+        for name in self.segments:
+            column, known = rows.columns.get(name), self.profile.columns.get(name)
+            if column is None or known is None:
+                continue
+            values = [spelled(value) for value in getattr(known.bins, "values", ())][:SEGMENTS]
+            texts = np.array([spelled(value) for value in column.tolist()])
+            for value in values:
+                here = np.flatnonzero(texts == value)
+                if len(here):
+                    yield f"{name}={value}", picked(rows, here)
+
+
+def by_slice(rows: Rows, wanted: NDArray[np.int64]) -> Iterator[tuple[int, Rows]]:
+    """The rows of each wanted slice."""
+    starts = rows.ts // SLICE_US * SLICE_US
+    if len(starts) and (starts == starts[0]).all():
+        if starts[0] in wanted:
+            yield int(starts[0]), rows
+        return
+    order = np.argsort(starts, kind="stable")
+    distinct, bounds = np.unique(starts[order], return_index=True)
+    for start, first, last in zip(distinct.tolist(), bounds, [*bounds[1:], len(order)], strict=True):
+        if start in wanted:
+            yield start, picked(rows, order[first:last])
+
+
+def picked(rows: Rows, at: NDArray[Any]) -> Rows:
+    """Those rows, by their numbers."""
+    places = {int(place): i for i, place in enumerate(at)} if rows.flags else {}
+    return Rows(
+        rows.ts[at],
+        {name: array[at] for name, array in rows.columns.items()},
+        {name: array[at] for name, array in rows.outputs.items()},
+        None if rows.weights is None else rows.weights[at],
+        [(places[i], flags) for i, flags in rows.flags if i in places],
+        rows.same[at],
+    )
+
+
+def _window(profile: Profile, rows: Rows, start: int) -> Window:
+    made = window_of(profile, rows.columns, rows.outputs, weights=rows.weights)
+    made.rows = len(rows.ts)
+    if rows.weights is None:
+        made.weight = made.squares = made.rows
+    made.start_us, made.end_us = start, start + SLICE_US
+    made.last_us = int(rows.ts.max())
+    made.flagged = flagged(flags for _, flags in rows.flags)
+    return made
+
+
+def flagged(every: Iterable[Mapping[str, str]]) -> dict[str, dict[str, int]]:
+    """Flags by column, counted."""
+    made: dict[str, dict[str, int]] = {}
+    for flags in every:
+        for column, flag in flags.items():
+            of = made.setdefault(column, {})
+            of[flag] = of.get(flag, 0) + 1
+    return {column: dict(sorted(of.items())) for column, of in sorted(made.items())}
+
+
+def grown(slices: Iterable[Window], needed: int, span_us: int) -> tuple[list[Window], Window | None]:
+    """Windows in order of time: each grows until it has the rows that it needs and the time that it shall span.
+
+    The last, if any, is still growing.
+    """
+    closed: list[Window] = []
+    growing: Window | None = None
+    for one in slices:
+        growing = one if growing is None else growing + one
+        if growing.end_us - growing.start_us >= span_us and growing.weight / growing.design_effect >= needed:
+            closed.append(growing)
+            growing = None
+    return closed, growing

@@ -1,0 +1,137 @@
+"""What monitors know, beside the log: counts of slices of time, verdicts of windows, references, alarms. One SQLite file.
+
+Every change is one transaction, so that a monitor that is killed has either counted a slice or not. All but promoted
+references, silences and what was already told is made from the log and can be made again.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Generator, Iterable
+from contextlib import contextmanager
+from pathlib import Path
+from typing import NamedTuple
+
+import msgspec
+
+from salver.monitors.judge import Verdict
+from salver.monitors.profile import Profile
+from salver.monitors.results import FOLDER
+from salver.monitors.window import Window
+
+_FILE = "monitor.sqlite"
+_TRACK = "(model, version, route, segment) = (?, ?, ?, ?)"
+_TABLES = """
+create table if not exists slices (
+  model text, version integer, route text, segment text, start integer, rows integer, data blob,
+  primary key (model, version, route, segment, start)) without rowid;
+create table if not exists verdicts (
+  model text, version integer, route text, segment text, start integer, until integer, data blob, counts blob,
+  primary key (model, version, route, segment, start)) without rowid;
+create table if not exists refs (model text, version integer, data blob, since integer, primary key (model, version));
+create table if not exists told (alarm text primary key, begun integer, ended integer, silent integer);
+"""
+
+
+class Track(NamedTuple):
+    """What is watched apart: a model version, by one route, and within it all rows ("") or a segment ("country=DE")."""
+
+    model: str
+    version: int
+    route: str
+    segment: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.model}@{self.version}/{self.route}" + (f"/{self.segment}" if self.segment else "")
+
+
+class Reference(msgspec.Struct):
+    """A profile that windows are compared with, and from when on rows are counted (µs)."""
+
+    profile: Profile
+    since_us: int = 0
+
+
+class Store:
+    """The file in a log's folder. Everything that is written within `changing` is there afterwards, or nothing is."""
+
+    def __init__(self, log: Path) -> None:
+        self.folder = log / FOLDER
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self._db = sqlite3.connect(self.folder / _FILE, isolation_level=None, timeout=30)
+        self._db.execute("pragma journal_mode = wal")
+        self._db.executescript(_TABLES)
+
+    def close(self) -> None:
+        self._db.close()
+
+    @contextmanager
+    def changing(self) -> Generator[None]:
+        """A transaction."""
+        self._db.execute("begin immediate")
+        try:
+            yield
+            self._db.execute("commit")
+        except BaseException:
+            self._db.execute("rollback")
+            raise
+
+    def tracks(self, model: str | None = None) -> list[Track]:
+        """All that has slices, or those of one model."""
+        found = self._db.execute("select distinct model, version, route, segment from slices order by 1, 2, 3, 4")
+        return [track for track in (Track(*row) for row in found) if model in (None, track.model)]
+
+    def counted(self, track: Track) -> dict[int, int]:
+        """How many rows were counted in each slice, by its start."""
+        query = f"select start, rows from slices where {_TRACK}"
+        return dict(self._db.execute(query, track).fetchall())
+
+    def put_slices(self, track: Track, windows: Iterable[Window]) -> None:
+        """Slices as they are now; verdicts of windows that held them before are taken back."""
+        for window in windows:
+            self._db.execute(
+                "insert or replace into slices values (?, ?, ?, ?, ?, ?, ?)",
+                (*track, window.start_us, window.rows, window.to_bytes()),
+            )
+            self._db.execute(
+                f"delete from verdicts where {_TRACK} and until > ?",
+                (*track, window.start_us),
+            )
+
+    def slices(self, track: Track, since_us: int = 0) -> list[Window]:
+        """In order of time."""
+        query = f"select data from slices where {_TRACK} and start >= ? order by start"
+        return [Window.from_bytes(row[0]) for row in self._db.execute(query, (*track, since_us))]
+
+    def put_verdict(self, track: Track, window: Window, verdict: Verdict) -> None:
+        row = (*track, window.start_us, window.end_us, msgspec.json.encode(verdict), window.to_bytes())
+        self._db.execute("insert or replace into verdicts values (?, ?, ?, ?, ?, ?, ?, ?)", row)
+
+    def verdicts(self, track: Track, last: int) -> list[tuple[Verdict, Window]]:
+        """Of the last windows that were judged, in order of time."""
+        query = f"select data, counts from verdicts where {_TRACK} order by start desc limit ?"
+        found = self._db.execute(query, (*track, last)).fetchall()
+        return [(msgspec.json.decode(data, type=Verdict), Window.from_bytes(counts)) for data, counts in reversed(found)]
+
+    def reference(self, model: str, version: int) -> Reference | None:
+        row = self._db.execute("select data from refs where model = ? and version = ?", (model, version)).fetchone()
+        return None if row is None else msgspec.json.decode(row[0], type=Reference)
+
+    def put_reference(self, model: str, version: int, reference: Reference) -> None:
+        """Compare with this from now on. What was counted over the old one's cells goes, and is counted again."""
+        data = msgspec.json.encode(reference)
+        self._db.execute("insert or replace into refs values (?, ?, ?, ?)", (model, version, data, reference.since_us))
+        for table in ("slices", "verdicts"):
+            self._db.execute(f"delete from {table} where model = ? and version = ?", (model, version))
+
+    def told(self) -> dict[str, tuple[int, int, int]]:
+        """By alarm: since when it was told (0: never), when its end was told, until when it is silent, in µs."""
+        return {row[0]: row[1:] for row in self._db.execute("select alarm, begun, ended, silent from told")}
+
+    def put_told(self, alarm: str, begun: int, ended: int, silent: int) -> None:
+        self._db.execute("insert or replace into told values (?, ?, ?, ?)", (alarm, begun, ended, silent))
+
+    def forget(self, before_us: int) -> None:
+        """Remove slices and verdicts that are older than the log keeps its rows."""
+        self._db.execute("delete from slices where start < ?", (before_us,))
+        self._db.execute("delete from verdicts where until < ?", (before_us,))

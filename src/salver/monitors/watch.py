@@ -1,0 +1,200 @@
+"""One look at a log: count what is new, judge windows that are complete, hold labels against estimates, find alarms.
+
+Everything is made from the log and written in transactions, so that a look can be killed at any point and the next goes on.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import defaultdict
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+import numpy as np
+
+from salver.log.joined import joined
+from salver.log.signatures import noted_of
+from salver.log.table import LABELLED, Table
+from salver.log.view import asked
+from salver.monitors.alarm import Judged, alarms, stale, volume
+from salver.monitors.first import first_rows
+from salver.monitors.judge import Finding, Verdict, judge, needed
+from salver.monitors.labelled import Labelled, labelled
+from salver.monitors.profile import Profile
+from salver.monitors.reading import Reader
+from salver.monitors.results import Seen, Watched, write_results
+from salver.monitors.settings import Settings
+from salver.monitors.slices import SLICE_US, Slicer, grown
+from salver.monitors.store import Reference, Store, Track
+
+if TYPE_CHECKING:
+    import duckdb
+
+GRACE_US = 20 * 1_000_000
+"""A line is written within a few seconds of its time; a slice that is over for longer is complete, or is counted again."""
+KEPT = 2200  # windows that alarms look back on: ninety days of hours
+
+ProfileOf = Callable[[str, int], Profile | None]
+"""Finds the profile that a version was saved with."""
+
+
+def look(log: Path, settings: Settings, profile_of: ProfileOf, now_us: int | None = None) -> list[Watched]:
+    """Look once. Raises ConfigError when the log can't be read."""
+    store = Store(log)
+    now = time.time_ns() // 1000 if now_us is None else now_us
+    try:
+        waiting = asked(log, lambda connection: _count(connection, log, store, settings, profile_of, now))
+        found = [_watched(log, store, track, settings, now) for track in store.tracks()]
+    finally:
+        store.close()
+    write_results(log, [*found, *waiting])
+    return [*found, *waiting]
+
+
+def promote(log: Path, model: str, version: int, since_us: int, until_us: int) -> int:
+    """Make a window of production the reference; how many rows it has. Raises ConfigError for too few."""
+    store = Store(log)
+    try:
+        made = asked(log, lambda connection: first_rows(connection, log, model, version, since_us, until_us, "window"))
+        with store.changing():
+            store.put_reference(model, version, Reference(made, until_us))
+    finally:
+        store.close()
+    return made.rows
+
+
+def _count(
+    connection: duckdb.DuckDBPyConnection, log: Path, store: Store, settings: Settings, profile_of: ProfileOf, now: int
+) -> list[Watched]:
+    """Count slices that are complete and not counted; what can't be counted yet."""
+    until = (now - GRACE_US) // SLICE_US * SLICE_US
+    rows: defaultdict[tuple[str, int, str], dict[int, int]] = defaultdict(dict)
+    query = (
+        f"select model, version, route, ts // {SLICE_US} * {SLICE_US} as start, count(*) from predictions "
+        f"where ts < {until} group by all"
+    )
+    for model, version, route, start, count in connection.execute(query).fetchall():
+        rows[model, version, route][int(start)] = count
+    waiting: list[Watched] = []
+    for (model, version, route), there in sorted(rows.items()):
+        signature = noted_of(log, model, version)
+        if signature is None:
+            waiting.append(_waiting(model, version, route, there, "the log does not have the signature of this version"))
+            continue
+        reference = store.reference(model, version) or _found(connection, log, store, settings, profile_of, model, version)
+        if reference is None:
+            short = settings.first_rows - sum(there.values())
+            waiting.append(_waiting(model, version, route, there, "collecting a reference from the first rows", max(short, 0)))
+            continue
+        reader = Reader(connection, model, version, signature)
+        slicer = Slicer(reader, reference.profile, route, settings.of(model).segments)
+        known = store.counted(Track(model, version, route))
+        news = [at for at, count in there.items() if at >= reference.since_us and count > known.get(at, 0)]
+        for counted in slicer.counted(news):
+            with store.changing():
+                for segment, windows in counted.items():
+                    store.put_slices(Track(model, version, route, segment), windows.values())
+    return waiting
+
+
+def _found(
+    connection: duckdb.DuckDBPyConnection,
+    log: Path,
+    store: Store,
+    settings: Settings,
+    profile_of: ProfileOf,
+    model: str,
+    version: int,
+) -> Reference | None:
+    """The profile that the version was saved with, else one of its first rows, once there are enough."""
+    saved = profile_of(model, version)
+    if saved is not None:
+        reference = Reference(saved)
+    else:
+        query = "select ts from predictions where model = ? and version = ? order by id limit 1 offset ?"
+        last = connection.execute(query, [model, version, settings.first_rows - 1]).fetchone()
+        if last is None:
+            return None
+        made = first_rows(connection, log, model, version, 0, int(last[0]) + 1, "first rows")
+        reference = Reference(made, int(last[0]) // SLICE_US * SLICE_US + SLICE_US)
+    with store.changing():
+        store.put_reference(model, version, reference)
+    return reference
+
+
+def _waiting(model: str, version: int, route: str, there: dict[int, int], state: str, needs: int = 0) -> Watched:
+    total, last = sum(there.values()), max(there) + SLICE_US
+    return Watched(model, version, route, "", total, last, state, "none", 0, needs, "", None, [], [])
+
+
+def _watched(log: Path, store: Store, track: Track, settings: Settings, now: int) -> Watched:
+    reference = store.reference(track.model, track.version)
+    assert reference is not None
+    profile, rule = reference.profile, settings.rule_of(track.model)
+    before = store.verdicts(track, 1)
+    since = before[-1][0].end_us if before else 0
+    closed, growing = grown(store.slices(track, since), needed(profile, rule), settings.span_us(track.model))
+    with store.changing():
+        for window in closed:
+            store.put_verdict(track, window, _short(judge(profile, window, rule)))
+    verdicts = store.verdicts(track, KEPT)
+    seen = [Seen(of.start_us, of.end_us, of.rows, of.findings, of.estimated) for of, _ in verdicts]
+    if not track.segment and Table(log, LABELLED).folder.is_dir():
+        _hold(log, track, profile, seen, rule)
+    found = alarms(str(track), [Judged(one.start_us, one.end_us, one.findings) for one in seen], rule)
+    counted = store.counted(track)
+    last = max((window.last_us for window in (*(of for _, of in verdicts[-1:]), *([growing] if growing else []))), default=0)
+    if track.route == "live" and not track.segment:
+        found += [*stale(str(track), last, sorted(counted), now, rule), *volume(str(track), _hours(counted), rule)]
+    measure = "accuracy" if profile.calibration else "mae" if profile.errors else ""
+    short = 0 if growing is None else max(0, needed(profile, rule) - round(growing.weight / growing.design_effect))
+    return Watched(
+        *track, rows=sum(counted.values()), last_us=last, state="", reference=profile.source, reference_rows=profile.rows,
+        needs_rows=short, measure=measure, expected=profile.performance.get(measure), windows=seen, alarms=found,
+    )  # fmt: skip
+
+
+def _short(verdict: Verdict) -> Verdict:
+    """Without what nobody will ask for: rates that did not rise, and the parts of columns that did not move."""
+    kept = [one for one in verdict.findings if one.kind in ("drift", "score", "estimated") or one.p < 0.05]
+    for one in kept:
+        if one.level == "ok":
+            one.cells = []
+    return msgspec.structs.replace(verdict, findings=kept)
+
+
+def _hours(counted: dict[int, int]) -> list[tuple[int, int]]:
+    """Rows of whole hours, the last week's."""
+    hour = 3600 * 1_000_000
+    made: defaultdict[int, int] = defaultdict(int)
+    for start, rows in counted.items():
+        made[start // hour * hour] += rows
+    if not made:
+        return []
+    last = max(made) if max(counted) % hour == hour - SLICE_US else max(made) - hour
+    return [(at, made[at]) for at in range(max(min(made), last - 7 * 24 * hour), last + hour, hour)]
+
+
+def _hold(log: Path, track: Track, profile: Profile, seen: list[Seen], rule: Any) -> None:
+    """Labels of each window beside what was expected of its rows."""
+    if not seen or (profile.calibration is None and profile.errors is None):
+        return
+    signature = noted_of(log, track.model, track.version)
+    if signature is None:
+        return
+    bounds, output = np.array([[one.start_us, one.end_us] for one in seen]), signature.prediction
+    with joined(log, track.model, output.name) as rows:
+        found = labelled(rows, profile, track, output.classes or (), bounds)
+    for one, of in zip(seen, found, strict=True):
+        if of is not None:
+            one.realised, one.labelled = of.realised, of.rows
+            one.findings = [*one.findings, _concept(of, rule)]
+
+
+def _concept(of: Labelled, rule: Any) -> Finding:
+    finding = Finding("concept", "prediction", of.p, of.worse, of.expected, of.realised.value, q=of.p)
+    if of.p < rule.rate and of.worse.value > rule.accuracy:
+        finding.level = "alert"
+    return finding

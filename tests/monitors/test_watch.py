@@ -1,0 +1,281 @@
+"""The monitor over a real log: counted once whoever is killed, judged by its rule, told to a real webhook."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import threading
+import time
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+import pytest
+
+from salver.errors import ConfigError
+from salver.log import signatures
+from salver.log.compact import compact
+from salver.log.record import Record, encoder
+from salver.monitors.calibration import Calibration
+from salver.monitors.profile import Profile, profile_of
+from salver.monitors.results import Watched, read_results
+from salver.monitors.settings import Channel, ModelSettings, Settings, read_settings
+from salver.monitors.slices import SLICE_US
+from salver.monitors.store import Store, Track
+from salver.monitors.watch import look, promote
+from salver.types.signature import Column, Output, Signature
+from tests.serving import SALVER
+
+pytestmark = pytest.mark.filterwarnings("ignore:'imghdr' is deprecated")  # Apprise imports it where there is one
+
+HOUR_US = 3600 * 1_000_000
+START_US = 1_700_000_000_000_000 // HOUR_US * HOUR_US
+SIGNATURE = Signature(
+    (Column("a"), Column("A", nullable=True), Column("k", "category", categories=("x", "y"), nullable=True)),
+    (Output("prediction", "int64", classes=("no", "yes")), Output("probabilities", "float64", (2,))),
+    "classification",
+)
+
+
+def drawn(rows: int, seed: int, shift: float = 0.0) -> tuple[dict[str, Any], np.ndarray, np.ndarray]:
+    """Inputs, the probability of "yes", and what turned out to be true."""
+    draw = np.random.default_rng(seed)
+    a = draw.normal(size=rows) + shift
+    p = 1 / (1 + np.exp(-2 * a))
+    names = np.array(["x", "y", None], dtype=object)[draw.choice(3, rows, p=[0.6, 0.3, 0.1])]
+    return {"a": a, "A": draw.normal(size=rows), "k": names}, p, (draw.random(rows) < p).astype(int)
+
+
+def reference() -> Profile:
+    columns, p, labels = drawn(5000, 0)
+    outputs = {"prediction": (p > 0.5).astype(int), "probabilities": np.stack([1 - p, p]).T}
+    from salver.monitors.performance import performance
+
+    return profile_of(SIGNATURE, columns, outputs, labels, performance=performance(SIGNATURE, outputs, labels))
+
+
+def write(
+    log: Path, hours: range, rows: int = 600, shift: float = 0.0, wrong: bool = False, workers: int = 1, version: int = 1
+) -> None:
+    """Lines of so many workers, and labels of all rows."""
+    signatures.note(log, "m", version, SIGNATURE)
+    lines: list[list[Record]] = [[] for _ in range(workers)]
+    labels: list[dict[str, Any]] = []
+    for hour in hours:
+        columns, p, truth = drawn(rows, hour + 1, shift)
+        plain, p = {name: array.tolist() for name, array in columns.items()}, p.tolist()
+        for i in range(rows):
+            ts = START_US + hour * HOUR_US + i * HOUR_US // rows
+            made_id = str(uuid.UUID(int=(ts // 1000 << 80) | (7 << 76) | (2 << 62) | (hour * rows + i)))
+            said, row = int(p[i] > 0.5), {name: array[i] for name, array in plain.items()}
+            outputs = {"prediction": ("no", "yes")[said], "probabilities": [1 - p[i], p[i]]}
+            lines[i % workers].append(Record(made_id, ts, "m", version, "live", "http", 9, row, outputs))
+            told = int(1 - truth[i]) if wrong else int(truth[i])
+            labels.append({"ts": ts + 1, "model": "m", "id": made_id, "label": ("no", "yes")[told], "source": "http"})
+    (log / "labels").mkdir(parents=True, exist_ok=True)
+    for worker, records in enumerate(lines):
+        name = f"20260101T0000{hours[0]:02}-{worker}-aaaaaa-000001.jsonl"
+        (log / name).write_bytes(encoder.encode_lines(records))
+    (log / "labels" / f"20260101T0000{hours[0]:02}-0-aaaaaa-000001.jsonl").write_bytes(
+        msgspec.json.Encoder().encode_lines(labels)
+    )
+
+
+def looked(log: Path, settings: Settings | None = None, profile: Profile | None = None, until: int = 200) -> list[Watched]:
+    found = profile or reference()
+    return look(log, settings or Settings(), lambda model, version: found, START_US + until * HOUR_US)
+
+
+def counts(log: Path) -> bytes:
+    """All that was counted, as bytes."""
+    store = Store(log)
+    try:
+        return b"".join(window.to_bytes() for track in store.tracks() for window in store.slices(track))
+    finally:
+        store.close()
+
+
+def test_one_worker_or_four_hot_or_cold_to_the_same_bytes(tmp_path: Path) -> None:
+    for workers, name in ((1, "one"), (4, "four")):
+        write(tmp_path / name, range(3), workers=workers)
+    compact(tmp_path / "four")
+    one, four = (looked(tmp_path / name) for name in ("one", "four"))
+    assert counts(tmp_path / "one") == counts(tmp_path / "four")
+    assert one == four
+    assert one[0].rows == 1800 and len(one[0].windows) == 3
+    assert not [finding for window in one[0].windows for finding in window.findings if finding.level != "ok"]
+
+
+def test_rows_are_counted_once_whatever_is_killed(tmp_path: Path) -> None:
+    write(tmp_path / "log", range(6))
+    (tmp_path / "reference.json").write_bytes(msgspec.json.encode(reference()))
+    script = (
+        "import sys, msgspec; from pathlib import Path; from salver.monitors.profile import Profile\n"
+        "from salver.monitors.settings import Settings; from salver.monitors.watch import look\n"
+        "made = msgspec.json.decode(Path(sys.argv[2]).read_bytes(), type=Profile)\n"
+        "print('looking', flush=True)\n"
+        f"look(Path(sys.argv[1]), Settings(), lambda m, v: made, {START_US + 200 * HOUR_US})"
+    )
+    draw = np.random.default_rng(0)
+    for _ in range(4):
+        command = [Path(SALVER).with_name("python"), "-c", script, tmp_path / "log", tmp_path / "reference.json"]
+        process = subprocess.Popen(list(map(str, command)), stdout=subprocess.PIPE)
+        assert process.stdout and process.stdout.readline()
+        try:
+            process.wait(draw.uniform(0.02, 0.4))
+        except subprocess.TimeoutExpired:
+            process.kill()
+        process.communicate()
+    write(tmp_path / "log", range(6, 7))  # and rows come while nobody looks
+    killed = looked(tmp_path / "log")
+    write(tmp_path / "whole", range(6))
+    write(tmp_path / "whole", range(6, 7))
+    assert killed == looked(tmp_path / "whole")
+    assert counts(tmp_path / "log") == counts(tmp_path / "whole")
+    assert looked(tmp_path / "log") == killed, "looking again changes nothing"
+
+
+def test_rows_that_come_late_are_counted_and_judged_again(tmp_path: Path) -> None:
+    write(tmp_path, range(2), workers=2)
+    late = next(tmp_path.glob("*-1-*.jsonl")).rename(tmp_path / "late")
+    assert looked(tmp_path)[0].rows == 600
+    late.rename(tmp_path / "20260101T000099-1-aaaaaa-000001.jsonl")
+    assert looked(tmp_path)[0].rows == 1200
+    write(tmp_path / "whole", range(2), workers=2)
+    looked(tmp_path / "whole")
+    assert counts(tmp_path) == counts(tmp_path / "whole")
+
+
+@contextmanager
+def webhook() -> Iterator[tuple[str, list[dict[str, Any]]]]:
+    """A real HTTP server that keeps what it is sent."""
+    got: list[dict[str, Any]] = []
+
+    class Keep(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            got.append(json.loads(self.rfile.read(int(self.headers["content-length"]))))
+            self.send_response(200)
+            self.end_headers()
+
+        def log_message(self, *_: Any) -> None:
+            pass
+
+    server = HTTPServer(("127.0.0.1", 0), Keep)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        yield f"json://127.0.0.1:{server.server_port}/", got
+    finally:
+        server.shutdown()
+        server.server_close()
+
+
+def test_drift_and_concept_drift_are_alarms_of_their_own(tmp_path: Path) -> None:
+    from salver.monitors.channels import tell
+
+    write(tmp_path, range(4))
+    write(tmp_path, range(4, 8), shift=0.8)
+    write(tmp_path, range(8, 12), wrong=True)
+    (watched,) = found = looked(tmp_path, until=12)
+    by = {(alarm.kind, alarm.column): alarm for alarm in watched.alarms}
+    drift, concept = by["drift", "a"], by["concept", "prediction"]
+    assert drift.since_us == START_US + 4 * HOUR_US and drift.until_us == START_US + 11 * HOUR_US
+    assert ("score", "prediction") in by and ("drift", "A") not in by and ("drift", "k") not in by
+    assert concept.since_us == START_US + 8 * HOUR_US and concept.until_us is None
+    for window in watched.windows[:8]:
+        assert window.realised and abs(window.estimated["accuracy"].value - window.realised.value) < 0.06
+    store = Store(tmp_path)
+    with webhook() as (url, got):
+        settings = Settings(channels=[Channel(url)])
+        sent = tell(store, settings, found, START_US + 12 * HOUR_US)
+        assert [notice.alarm.id for notice in sent] == [concept.id], "what has ended before it was told is not told"
+        assert "concept" in got[0]["title"] and "salver log query" in got[0]["message"] and "since 2023" in got[0]["message"]
+        assert tell(store, settings, found, START_US + 12 * HOUR_US) == [], "once"
+        concept.until_us = START_US + 13 * HOUR_US
+        assert tell(store, settings, found, START_US + 13 * HOUR_US)[0].ended
+        assert "resolved" in got[1]["title"] and len(got) == 2
+    store.close()
+
+
+def test_what_can_not_be_told_is_told_later(tmp_path: Path) -> None:
+    from salver.monitors.channels import tell
+
+    write(tmp_path, range(4), wrong=True)
+    found = looked(tmp_path, until=4)
+    store = Store(tmp_path)
+    assert tell(store, Settings(channels=[Channel("json://127.0.0.1:9/")]), found, 1) == []
+    assert store.told() == {}
+    with webhook() as (url, got):
+        assert len(tell(store, Settings(channels=[Channel(url)]), found, 2)) == 1 == len(got)
+    with pytest.raises(ConfigError):
+        tell(Store(tmp_path / "other"), Settings(channels=[Channel("nothing")]), found, 1)
+    store.close()
+
+
+def test_without_a_reference_the_first_rows_become_one(tmp_path: Path) -> None:
+    write(tmp_path, range(2))
+    settings = Settings(first_rows=1500, models={"m": ModelSettings(segments=("k",))})
+    (waiting,) = look(tmp_path, settings, lambda model, version: None, START_US + 3 * HOUR_US)
+    assert waiting.needs_rows == 300 and "first rows" in waiting.state
+    write(tmp_path, range(2, 6))
+    found = look(tmp_path, settings, lambda model, version: None, START_US + 7 * HOUR_US)
+    whole = next(one for one in found if not one.segment)
+    assert whole.reference == "first rows" and whole.reference_rows >= 1500
+    assert {one.segment for one in found} == {"", "k=x", "k=y"}
+    assert whole.measure == "accuracy", "calibrated by the labels of its first rows"
+    rows = promote(tmp_path, "m", 1, START_US, START_US + 4 * HOUR_US)
+    assert rows == 2400
+    (again, *_) = look(tmp_path, settings, lambda model, version: None, START_US + 7 * HOUR_US)
+    assert again.reference == "window" and again.rows == 1200
+
+
+def test_the_command_shows_what_there_is(tmp_path: Path) -> None:
+    write(tmp_path / "log", range(2))
+    command = [SALVER, "monitor", "--once", "--json", "--store", str(tmp_path)]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    (one,) = json.loads(done.stdout)
+    assert one["state"].startswith("collecting") and one["needs_rows"] == 5000 - 1200
+    assert read_results(tmp_path / "log")[0].rows == 1200
+    unknown = subprocess.run([*command[:2], "--silence", "x", "--store", str(tmp_path)], capture_output=True, text=True)
+    assert unknown.returncode == 1 and "no alarm of that name" in unknown.stderr
+
+
+def test_a_process_that_lost_its_server_ends(tmp_path: Path) -> None:
+    (tmp_path / "log").mkdir()
+    running = [SALVER, "monitor", "--every", "0.1", "--store", str(tmp_path)]
+    parent = subprocess.Popen(["sh", "-c", '"$@" & echo $!; sleep 60', "sh", *running], stdout=subprocess.PIPE, text=True)
+    assert parent.stdout
+    child = int(parent.stdout.readline())
+    deadline = time.monotonic() + 30
+    while not (tmp_path / "log" / "monitor" / "monitor.sqlite").exists() and time.monotonic() < deadline:
+        time.sleep(0.05)
+    parent.kill()
+    parent.wait()
+    while Path(f"/proc/{child}/cmdline").exists() and time.monotonic() < deadline:
+        if not Path(f"/proc/{child}/cmdline").read_bytes():
+            break  # ended, and not yet collected
+        time.sleep(0.05)
+    assert time.monotonic() < deadline
+    parent.stdout.close()
+
+
+def test_settings_that_make_no_sense_are_refused(tmp_path: Path) -> None:
+    assert read_settings(tmp_path) == Settings()
+    (tmp_path / "monitor.toml").write_text('window = "soon"')
+    with pytest.raises(ConfigError):
+        read_settings(tmp_path)
+    (tmp_path / "monitor.toml").write_text("windows = 3")
+    with pytest.raises(ConfigError):
+        read_settings(tmp_path)
+    (tmp_path / "monitor.toml").write_text('window = "6h"\n[rule]\nwarn = 0.05\n[models.m]\nsegments = ["k"]\n')
+    assert read_settings(tmp_path).rule.warn == 0.05
+
+
+def test_slices_are_short_beside_windows() -> None:
+    assert HOUR_US % SLICE_US == 0
+    assert isinstance(reference().calibration, Calibration)
+    assert str(Track("m", 1, "live", "k=x")) == "m@1/live/k=x"
