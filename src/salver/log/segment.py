@@ -29,6 +29,7 @@ class SegmentWriter:
         self.bytes_written = 0
         self.failures = 0
         self.healthy = True  # whether the last write went well
+        self.writing = False  # whether `append` is at it: for long, when the disk stalls
         self.lines_dropped = 0  # never by this writer: what can't be written is refused
         self.queued_bytes = 0
         self._segment_bytes = segment_bytes
@@ -44,6 +45,7 @@ class SegmentWriter:
 
     def append(self, lines: bytes | bytearray) -> None:
         """Write whole lines (each ends in a newline). Raises LogUnavailable when they could not all be written."""
+        self.writing = True
         try:
             if self._left <= 0 or time.monotonic() >= self._until_s:
                 self._open()
@@ -54,6 +56,8 @@ class SegmentWriter:
             self.failures += 1
             self.healthy = False
             raise LogUnavailable(f"the prediction log in {self.folder} can't be written: {error.strerror}") from error
+        finally:
+            self.writing = False
 
     def _write(self, lines: bytes | bytearray) -> None:
         size = len(lines)

@@ -25,6 +25,7 @@ class Writer(Protocol):
 
     folder: Path
     healthy: bool  # whether the last lines were written
+    writing: bool  # whether a caller waits for the disk right now
     lines_dropped: int
     queued_bytes: int
 
@@ -58,6 +59,7 @@ class DroppingWriter:
         self.lines_dropped = 0
         self.queued_bytes = 0
         self.healthy = True
+        self.writing = False  # nobody ever waits
         self._writer = writer
         self._room_bytes = room_bytes
         self._waiting: deque[bytes | bytearray] = deque()

@@ -22,6 +22,7 @@ from salver.log.writer import Writer
 from salver.server.app import make_app
 from salver.server.entrance import Entrance
 from salver.server.hot import HotProtocol
+from salver.server.standby import Standby
 from salver.server.workers import Worker, leave_with_parent
 
 if TYPE_CHECKING:
@@ -66,6 +67,8 @@ class Server(uvicorn.Server):
         self._listeners = listeners
         self._worker = worker
         self._loads = load
+        self._log = log
+        self._standby: Standby | None = None
         self._beside: set[asyncio.Task[None]] = set()
         self.failure: Exception | None = None
 
@@ -93,6 +96,8 @@ class Server(uvicorn.Server):
         self._allow_connections()
         self._bound_handshakes()
         await super().startup(sockets)
+        if self._log:
+            self._standby = Standby(self.config.loaded_app, self._log, self._listeners, self.config.ssl)
         for watch in self._entrance.watches(self.server_state.connections):
             self.also(watch)
         if self._grpc:
@@ -156,6 +161,8 @@ class Server(uvicorn.Server):
         task.add_done_callback(self._beside.discard)
 
     async def shutdown(self, sockets: Any = None) -> None:
+        if self._standby:
+            self._standby.close()
         if self._grpc:
             await self._grpc.stop()
         await super().shutdown(sockets)
