@@ -55,11 +55,12 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return made
 
 
-@pytest.fixture(scope="module")
-def served(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+@pytest.fixture(scope="module", params=["1", "2"], ids=["alone", "workers"])
+def served(request: pytest.FixtureRequest, folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     store = tmp_path_factory.mktemp("store")
     (store / "server.toml").write_text(SETTINGS + "handshake_s = 1\n")
     arguments = ["--tls-cert", str(folder / "server.pem"), "--tls-key", str(folder / "server.key"), "--no-log"]
+    arguments += ["--workers", request.param]
     with serving([echo_folder(store / "echo")], store=store, arguments=arguments, wait=False) as served:
         yield served
 
@@ -93,7 +94,7 @@ def test_it_speaks_https_and_says_so(served: Served, folder: Path) -> None:
     with ready(served, trusting(folder)) as client:
         for _ in range(3):
             assert client.post("/predict", json={"features": [5]}).json()["prediction"] == 5
-    assert "listening on https://localhost:" in served.output.read_text()
+    _until(lambda: "listening on https://localhost:" in served.output.read_text())
     with pytest.raises(httpx.ConnectError, match="CERTIFICATE_VERIFY_FAILED"):
         httpx.get(served.url.replace("http:", "https:"))
 

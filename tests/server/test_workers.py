@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from pathlib import Path
 
 import httpx
@@ -65,7 +67,7 @@ def test_every_worker_answers_with_models_of_each_kind(workers: Served) -> None:
 
 
 def test_any_worker_tells_what_all_have_counted_even_one_that_ended(workers: Served) -> None:
-    before = counted(workers)
+    before = settled(workers)
     with ThreadPoolExecutor(4) as pool:
         list(pool.map(lambda _: ask(workers), range(40)))
     until(lambda: counted(workers) == before + 40, "not all are counted")
@@ -77,12 +79,40 @@ def test_any_worker_tells_what_all_have_counted_even_one_that_ended(workers: Ser
     until(lambda: counted(workers) == before + 41, "it counts no more")
 
 
+def settled(served: Served) -> float:
+    """What is counted once every worker has said what it did before."""
+    seen = [counted(served)]
+    while len(seen) < 6 or len({*seen[-6:]}) > 1:
+        time.sleep(0.1)
+        seen.append(counted(served))
+    return seen[-1]
+
+
 def counted(served: Served) -> float:
     text = httpx.get(f"{served.url}/metrics").text
     samples = [sample for family in text_string_to_metric_families(text) for sample in family.samples]
     found = [s.value for s in samples if s.name == "salver_predictions_total" and s.labels["model"] == "iris_model"]
     assert len(found) == 1
     return found[0]
+
+
+@pytest.mark.parametrize("count", [16, 32])
+def test_workers_share_connections_evenly(workers: Served, count: int) -> None:
+    address = httpx.URL(workers.url)
+    until(lambda: sum(connections(workers)) == 0, "connections are left")
+    for _ in range(3):
+        with ExitStack() as stack:
+            for _ in range(count):
+                stack.enter_context(socket.create_connection((address.host, address.port)))
+            until(lambda: sum(connections(workers)) == count, "not all are accepted")
+            assert max(connections(workers)) - min(connections(workers)) <= count // 8
+        until(lambda: sum(connections(workers)) == 0, "connections are left")
+
+
+def connections(served: Served) -> list[int]:
+    """How many each worker has."""
+    every = [psutil.Process(pid).net_connections("tcp") for pid in pids(served)]
+    return [sum(one.status == psutil.CONN_ESTABLISHED for one in its) for its in every]
 
 
 def test_a_worker_that_ended_or_hangs_is_replaced(workers: Served) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
+from collections.abc import Callable
 from http import HTTPStatus
 from typing import Any, Literal
 
@@ -30,6 +31,7 @@ class Guard:
     def __init__(self, limits: Limits) -> None:
         self.limits = limits
         self.addresses: Counter[str] = Counter()
+        self.on_close: list[Callable[[], None]] = []
 
 
 class _TooMuch(Exception):
@@ -82,6 +84,8 @@ class GuardedProtocol(HttpToolsProtocol):
         if not self._guard.addresses[self._address]:
             del self._guard.addresses[self._address]
         super().connection_lost(exc)
+        for tell in self._guard.on_close:
+            tell()
 
     def refuse(self, error: SalverError | None) -> None:
         """Close the connection, with an answer where there is one and the client can take it for an answer to its request."""

@@ -10,7 +10,7 @@ import signal
 import socket
 import sys
 from collections.abc import Awaitable, Callable, Coroutine, Generator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from types import FrameType
 from typing import TYPE_CHECKING, Any
 
@@ -19,11 +19,12 @@ import uvicorn
 from salver.engine.engine import Engine
 from salver.errors import ConfigError
 from salver.log.writer import Writer
+from salver.server.accepting import Acceptor
 from salver.server.app import make_app
 from salver.server.entrance import Entrance
 from salver.server.hot import HotProtocol
 from salver.server.standby import Standby
-from salver.server.workers import Worker, leave_with_parent
+from salver.server.workers import BEAT_S, Worker, leave_with_parent
 
 if TYPE_CHECKING:
     from salver.server.rpc.listener import Listener
@@ -66,6 +67,7 @@ class Server(uvicorn.Server):
         self._grpc = _rpc(engine, entrance, grpc_listeners) if grpc_listeners else None
         self._listeners = listeners
         self._worker = worker
+        self._acceptor: Acceptor | None = None
         self._loads = load
         self._log = log
         self._standby: Standby | None = None
@@ -94,14 +96,45 @@ class Server(uvicorn.Server):
         if self.should_exit:
             return
         self._allow_connections()
-        self._bound_handshakes()
-        await super().startup(sockets)
+        if self._worker is None:
+            self._bound_handshakes()
+            await super().startup(sockets)
+        else:
+            await super().startup([])  # uvicorn makes what a connection needs, and listens to nothing
+            self._accept(self._worker)
         if self._log:
             self._standby = Standby(self.config.loaded_app, self._log, self._listeners, self.config.ssl)
         for watch in self._entrance.watches(self.server_state.connections):
             self.also(watch)
         if self._grpc:
             await self._grpc.start()
+
+    def _accept(self, worker: Worker) -> None:
+        """Share the connections with the other workers."""
+        connections, guard = self.server_state.connections, self._entrance.routes.guard
+        acceptor = Acceptor(self._listeners, worker.tally, worker.place, self._serve_accepted, lambda: len(connections))
+        guard.on_close.append(acceptor.say)
+        acceptor.start()
+        self._acceptor = acceptor
+
+        async def go_on_saying() -> None:
+            while True:
+                await asyncio.sleep(BEAT_S)
+                acceptor.say()
+
+        self.also(go_on_saying())
+
+    async def _serve_accepted(self, accepted: socket.socket) -> None:
+        accepted.setblocking(False)
+        accepted.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        loop: Any = asyncio.get_running_loop()
+        # What fails here is the client's: it is gone, or its TLS handshake failed or took too long.
+        with suppress(OSError, TimeoutError):
+            await loop.connect_accepted_socket(self._connection, accepted, ssl=self.config.ssl, **self._handshake())
+
+    def _connection(self) -> asyncio.Protocol:
+        make: Any = self.config.http_protocol_class
+        return make(config=self.config, server_state=self.server_state, app_state=self.lifespan.state)
 
     async def _load(self) -> None:
         if self.should_exit:
@@ -133,11 +166,16 @@ class Server(uvicorn.Server):
 
     def _bound_handshakes(self) -> None:
         # uvicorn has no word for these, and the event loop's own, a minute and half of one, are long for who says nothing.
-        if self._entrance.certificate:
-            loop: Any = asyncio.get_running_loop()
-            limit_s = self._entrance.settings.limits.handshake_s
-            bounds = {"ssl_handshake_timeout": limit_s, "ssl_shutdown_timeout": _GOODBYE_S}
-            loop.create_server = functools.partial(loop.create_server, **bounds)
+        loop: Any = asyncio.get_running_loop()
+        loop.create_server = functools.partial(loop.create_server, **self._handshake())
+
+    def _handshake(self) -> dict[str, float]:
+        if not self._entrance.certificate:
+            return {}
+        return {
+            "ssl_handshake_timeout": self._entrance.settings.limits.handshake_s,
+            "ssl_shutdown_timeout": _GOODBYE_S,
+        }
 
     @contextmanager
     def capture_signals(self) -> Generator[None, None, None]:
@@ -165,6 +203,8 @@ class Server(uvicorn.Server):
             self._standby.close()
         if self._grpc:
             await self._grpc.stop()
+        if self._acceptor:
+            self._acceptor.stop()
         await super().shutdown(sockets)
         await self._engine.close()
         for task in self._beside:

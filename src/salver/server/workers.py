@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from salver.errors import SalverError
+from salver.server.accepting import Tally
 from salver.server.board import Board
 from salver.server.crew import Crew
 from salver.server.notify import notify
@@ -58,8 +59,9 @@ _decode = msgspec.msgpack.Decoder(Report).decode
 class Worker:
     """One of the workers, in its own process: its place, and what the others say."""
 
-    def __init__(self, place: int, board: Board) -> None:
+    def __init__(self, place: int, board: Board, tally: Tally) -> None:
         self.place = place
+        self.tally = tally
         self._board = board
         said = self._said(place)
         self.replaces = said is not None and said.ready  # another was here, was ready, and ended
@@ -170,6 +172,7 @@ class Supervisor:
     def __init__(self, count: int, work: Callable[[Worker], int], on_ready: Callable[[], None]) -> None:
         """`work` is what a worker does, and returns its exit code."""
         self._board = Board(count)
+        self._tally = Tally(count)
         self._crew = Crew(count)
         self._work = work
         self._on_ready = on_ready
@@ -206,7 +209,7 @@ class Supervisor:
                 logger.error("worker %d can't be started: %s; again in %.1f s", place, error.strerror, wait_s)
 
     def _start(self, place: int) -> None:
-        pid = _fork(lambda: self._work(Worker(place, self._board)))
+        pid = _fork(lambda: self._work(Worker(place, self._board, self._tally)))
         self._crew.started(place, pid, time.monotonic())
 
     def _stop(self) -> None:
