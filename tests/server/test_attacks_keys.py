@@ -21,7 +21,7 @@ from tests.serving import Served, serving
 PLAIN = "server-timing: 1"  # a header that keeps a request off the hot path
 CLOSED = ("/models", "/models/echo", "/metrics", "/docs", "/openapi.json", "/v2", "/v2/models", "/v2/models/echo")
 MANAGED = (
-    *(f"/models/echo/{verb}" for verb in ("promote", "rollback", "canary", "shadow")),
+    *(f"/models/echo/{verb}" for verb in ("promote", "rollback", "canary", "shadow", "erase")),
     *(f"/v2/repository/models/echo/{verb}" for verb in ("load", "unload")),
 )
 SECONDS = 8.0

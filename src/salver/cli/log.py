@@ -46,8 +46,8 @@ def add(commands: Commands) -> None:
     compact = verbs.add_parser("compact", help="make Parquet of what is written, now; a server does so by itself")
     compact.set_defaults(run=_compact)
 
-    erase = verbs.add_parser("erase", help="erase the predictions and labels that were sent with a key")
-    erase.add_argument("key")
+    erase = verbs.add_parser("erase", help="erase the predictions and labels that were sent with a key, or with several")
+    erase.add_argument("keys", nargs="+", metavar="KEY")
     erase.add_argument("--model", required=True)
     erase.set_defaults(run=_erase)
 
@@ -150,7 +150,7 @@ def _compact(given: argparse.Namespace) -> int:
 def _erase(given: argparse.Namespace) -> int:
     from salver.log.erase import erase
 
-    done = erase(log_folder(given), given.model, given.key)
+    done = erase(log_folder(given), given.model, *given.keys)
     _say(given, done._asdict(), f"{done.predictions} predictions and {done.labels} labels are erased")
     return 0
 

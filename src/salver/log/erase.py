@@ -1,13 +1,17 @@
-"""Erasing what is known under a business key: every prediction, every label, hot and cold.
+"""Erasing what is known under business keys: every prediction, every label, hot and cold.
 
 Hot lines are blanked where they stand, also in segments that are being written, since a writer only ever adds. Cold files that
-hold rows of the key are written anew without them. What is erased is gone when `erase` returns; to be killed midway does no
+hold rows of the keys are written anew without them. What is erased is gone when `erase` returns; to be killed midway does no
 harm, and erasing again finishes it.
+
+`python -m salver.log.erase LOG` does so for a server, which need not import DuckDB then: JSON in, JSON out. Keys are of
+persons, so they are not in its command line, which all processes of a machine can read.
 """
 
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
@@ -33,15 +37,25 @@ class Erased(NamedTuple):
     labels: int
 
 
+class Keys(msgspec.Struct):
+    """Whose predictions of a model are to be erased."""
+
+    model: str
+    keys: list[str]
+
+
 class _Line(msgspec.Struct):
     model: str = ""
     id: str | None = None
     key: str | None = None
 
 
-def erase(log: Path, model: str, key: str) -> Erased:
-    """Erase the predictions of a model that have this key, with their labels. Waits for compaction to end."""
-    keys = {key, hashed(key, secret_of(log))} if (log / SECRET).is_file() else {key}
+def erase(log: Path, model: str, *given: str) -> Erased:
+    """Erase the predictions of a model that have one of these keys, with their labels. Waits for compaction to end."""
+    keys = set(given)
+    if (log / SECRET).is_file():
+        secret = secret_of(log)
+        keys |= {hashed(key, secret) for key in given}
     predictions, labels = Table(log, PREDICTIONS), Table(log, LABELLED)
     with ExitStack() as stack:
         for table in (predictions, labels):
@@ -127,3 +141,14 @@ def _scan(path: Path, is_meant: Callable[[_Line], bool], found: Callable[[int, i
                 at += len(raw)
     except FileNotFoundError:
         return
+
+
+def main() -> int:
+    """Erase what standard input names, and say how many went."""
+    asked = msgspec.json.decode(sys.stdin.buffer.read(), type=Keys)
+    sys.stdout.buffer.write(msgspec.json.encode(erase(Path(sys.argv[1]), asked.model, *asked.keys)._asdict()))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -40,6 +40,7 @@ ACCESS: dict[str, Wants] = {
     "/models/{ref}/rollback": "manage",
     "/models/{ref}/canary": "manage",
     "/models/{ref}/shadow": "manage",
+    "/models/{ref}/erase": "manage",
     "/models/{ref}/labels": "label",
     "/models/{ref}/accuracy": "label",
     "/": "nothing",

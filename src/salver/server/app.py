@@ -29,6 +29,7 @@ from salver.server.changing import RouteFace
 from salver.server.docs_page import DocsPage
 from salver.server.encodings import encoded
 from salver.server.entrance import Entrance
+from salver.server.erasing import EraseFace
 from salver.server.formats import media
 from salver.server.hot import HotRoutes
 from salver.server.labels import LabelFace
@@ -64,6 +65,7 @@ def make_app(engine: Engine, entrance: Entrance, log: Writer | None, worker: Wor
                     Route("/docs", DocsPage(engine).show),
                     *RouteFace(engine).routes(),
                     *LabelFace(engine, log).routes(),
+                    *EraseFace(engine, log).routes(),
                     *AccuracyFace(engine, log).routes(),
                     *v1.V1Face(entrance.codecs).routes(),
                     *v2.V2Face(engine, entrance.codecs).routes(),

@@ -128,6 +128,7 @@ def _plain_paths() -> dict[str, Any]:
         "/models": {"get": _get("models", "The models that are served", _typed({"models": _list(_OBJECT)}))},
         "/models/{ref}": {"get": _get("model", "One model: signature, proof, example", _OBJECT, 400, 404, 503) | model},
         "/models/{ref}/labels": {"post": _labels() | model},
+        "/models/{ref}/erase": {"post": _erase() | model},
         "/models/{ref}/accuracy": {"get": _get("accuracy", "How accurate it is", _OBJECT, 400, 404, 422, 503) | model},
         "/health/live": {"get": _get("live", "Whether the process runs", _typed({"live": {"type": "boolean"}}))},
         "/health/ready": {"get": _get("ready", "Whether every model can answer; 503 while not", _typed(ready))},
@@ -156,6 +157,21 @@ def _labels() -> Schema:
         "responses": {
             "200": {"description": "What became of the labels.", "content": {_JSON: {"schema": answer}}},
             **_failures(400, 404, 413, 415, 422, 503),
+        },
+    }
+
+
+def _erase() -> Schema:
+    keys = {"type": "array", "items": {"type": "string", "minLength": 1}, "minItems": 1}
+    asked = _closed("Whose", {"keys": keys}, ["keys"])
+    gone = _typed({"predictions": {"type": "integer"}, "labels": {"type": "integer"}})
+    return {
+        "operationId": "erase",
+        "summary": "Erase from the log what was sent with these keys",
+        "requestBody": {"required": True, "content": {_JSON: {"schema": asked}}},
+        "responses": {
+            "200": {"description": "How many went.", "content": {_JSON: {"schema": gone}}},
+            **_failures(400, 404, 413, 415, 503),
         },
     }
 
