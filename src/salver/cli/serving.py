@@ -80,7 +80,12 @@ class Serving:
         for wanted, folder in pickle.loads(said):  # from the process that we forked a moment ago
             self._wake(wanted, folder)
         gc.freeze()
-        return Supervisor(count, self._work, self._say).run() if herald.dismiss() else 0
+        return Supervisor(count, self._work, self._say, self._let_go).run() if herald.dismiss() else 0
+
+    def _let_go(self) -> None:
+        """The sockets belong to the workers: what connects after the last of them let go is refused."""
+        for one in [*self._listeners, *self._grpc_listeners]:
+            one.close()
 
     def _announce(self, tell: Tell) -> int:
         """The herald: find the artifacts, and answer health until told to stop."""

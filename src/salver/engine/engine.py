@@ -37,6 +37,7 @@ class Engine:
         self.refusals: Counter[str] = Counter()  # versions that were refused, by model
         self.default_name = ""  # the model that is meant where none is named, when several are served
         self._awaited: Counter[str] = Counter()
+        self.leaving = False  # it is not ready any more, and answers what still comes
         self.on_change: list[Callable[[], None]] = []  # called whenever `find` may answer otherwise than before
         self.loader: Callable[[str], Awaitable[None]] | None = None  # wakes a model of this name again; set by who can
         self.unloaded: set[str] = set()  # models that were let go, and can be woken again
@@ -52,7 +53,7 @@ class Engine:
     @property
     def ready(self) -> bool:
         """Whether there is a model, and every one has answered its golden rows."""
-        return bool(self.states) and all(state == "ready" for state in self.states.values())
+        return not self.leaving and bool(self.states) and all(state == "ready" for state in self.states.values())
 
     def expect(self, name: str) -> None:
         """Say that a model of this name is about to be loaded; until it is, the engine is not ready."""

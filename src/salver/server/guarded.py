@@ -31,6 +31,7 @@ class Guard:
     def __init__(self, limits: Limits) -> None:
         self.limits = limits
         self.addresses: Counter[str] = Counter()
+        self.leaving = False  # every answer is the last of its connection
         self.on_close: list[Callable[[], None]] = []
 
 
@@ -74,6 +75,8 @@ class GuardedProtocol(HttpToolsProtocol):
         self._since_s = self.loop.time()
         self._address = self.client[0] if self.client else ""
         addresses[self._address] += 1
+        if self._guard.leaving:
+            self.leave()
         if len(self.connections) > limits.connections:
             self.refuse(Unavailable("this server has as many connections as it takes", code="too_many_connections"))
         elif addresses[self._address] > limits.connections_per_address:
@@ -86,6 +89,11 @@ class GuardedProtocol(HttpToolsProtocol):
         super().connection_lost(exc)
         for tell in self._guard.on_close:
             tell()
+
+    def leave(self) -> None:
+        """Make the next answer the last, and say so in it."""
+        if self.cycle is not None:
+            self.cycle.keep_alive = False
 
     def refuse(self, error: SalverError | None) -> None:
         """Close the connection, with an answer where there is one and the client can take it for an answer to its request."""
@@ -175,6 +183,8 @@ class GuardedProtocol(HttpToolsProtocol):
         if len(self.pipeline) >= self._limits.pipelined:
             raise _TooMuch(None)
         super().on_headers_complete()
+        if self._guard.leaving:
+            self.leave()
 
     def on_body(self, body: bytes) -> None:
         if self._part == "head":

@@ -295,7 +295,7 @@ class HotProtocol(GuardedProtocol):
         self.server_state.total_requests += 1
         if request.disconnected or self.transport.is_closing():
             return
-        if not request.keep_alive:
+        if not request.keep_alive and not self.pipeline:
             self.transport.write(response.replace(b"\r\n", b"\r\nconnection: close\r\n", 1))
             self.transport.close()
             return
@@ -306,6 +306,10 @@ class HotProtocol(GuardedProtocol):
         self.active = True
         if self.timeout_keep_alive_task is None:
             self._wait_for_more()
+
+    def leave(self) -> None:
+        self._hot.keep_alive = False
+        super().leave()
 
     def timeout_keep_alive_handler(self) -> None:
         # One timer a connection, which looks whether anything happened, is cheaper than a timer a request.

@@ -9,7 +9,7 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import Awaitable, Callable, Coroutine, Generator
+from collections.abc import Awaitable, Callable, Coroutine, Generator, Sequence
 from contextlib import contextmanager, suppress
 from types import FrameType
 from typing import TYPE_CHECKING, Any
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
 _OTHER_FILES = 256  # open files that are no connections
 _GOODBYE_S = 2.0  # how long a TLS connection waits for the other side's goodbye
+_LEAVE_S = 0.02  # how often a server that stops looks whether everybody is gone
 _LOOK_S = 0.1  # how often a server that is still loading looks whether it is told to stop
 
 
@@ -75,7 +76,7 @@ class Server(uvicorn.Server):
         self.failure: Exception | None = None
 
     def run(self, sockets: Any = None) -> None:
-        """Serve until told to stop. The listeners stay open: others may share them."""
+        """Serve until told to stop. The listeners are closed after that."""
         super().run([one.dup() for one in self._listeners])
 
     async def startup(self, sockets: Any = None) -> None:
@@ -198,13 +199,40 @@ class Server(uvicorn.Server):
         self._beside.add(task)
         task.add_done_callback(self._beside.discard)
 
-    async def shutdown(self, sockets: Any = None) -> None:
+    def _stop_listening(self, sockets: Sequence[socket.socket]) -> set[asyncio.Task[None]]:
+        """Take what has connected, and nothing after that. Returns the connections that are being made."""
+        self._entrance.routes.guard.leaving = True
         if self._standby:
             self._standby.close()
-        if self._grpc:
-            await self._grpc.stop()
         if self._acceptor:
             self._acceptor.stop()
+        for server in self.servers:
+            server.close()
+        begun: set[asyncio.Task[None]] = set()
+        for listener in self._listeners:
+            with suppress(OSError):  # nobody waits any more
+                while True:
+                    begun.add(asyncio.ensure_future(self._serve_accepted(listener.accept()[0])))
+        for one in [*self._listeners, *sockets]:
+            one.close()
+        return begun
+
+    async def _leave(self, begun: set[asyncio.Task[None]]) -> None:
+        """Let clients go with their next answer: to close what is idle at once would lose what one has just sent."""
+        connections: set[Any] = self.server_state.connections
+        for connection in [*connections]:
+            connection.leave()
+        clock = asyncio.get_running_loop().time
+        until_s = clock() + self._entrance.settings.limits.grace_s
+        if begun:
+            await asyncio.wait(begun, timeout=until_s - clock())
+        while connections and clock() < until_s:
+            await asyncio.sleep(_LEAVE_S)
+
+    async def shutdown(self, sockets: Any = None) -> None:
+        self._engine.leaving = True
+        begun = self._stop_listening(sockets)
+        await asyncio.gather(self._leave(begun), *([self._grpc.stop()] if self._grpc else []))
         await super().shutdown(sockets)
         await self._engine.close()
         for task in self._beside:

@@ -75,6 +75,9 @@ class Limits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     handshake_s: Annotated[float, _positive("Time for a TLS handshake.")] = 10.0
     head_s: Annotated[float, _positive("Time for a whole head: request line and headers.")] = 10.0
     idle_s: Annotated[float, _positive("Time that a kept-alive connection may be idle.")] = 75.0
+    grace_s: Annotated[
+        float, _positive("Time that idle kept-alive connections have for one more request when the server stops.")
+    ] = 1.0
     body_s: Annotated[float, _positive("Time for a body, and longer only while it comes fast enough.")] = 20.0
     body_bytes_per_s: Annotated[int, _positive("How fast a body must come, on average, after that time.")] = 4096
     answer_s: Annotated[float, _positive("Time that an answer may lie there without the client taking any of it.")] = 60.0

@@ -42,8 +42,9 @@ class Standby:
         self._thread.start()
 
     def close(self) -> None:
-        """Look no more. Returns at once."""
+        """Look no more, and listen no more."""
         self._stopped.set()
+        self._thread.join(2 * LOOK_S)
 
     def _watch(self) -> None:
         stuck_s, before = 0.0, -1

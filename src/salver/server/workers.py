@@ -72,7 +72,8 @@ class Worker:
         """Say a few times a second how it is."""
         while True:
             # Until one that replaces another is ready, it takes no requests: nothing is less ready than before.
-            ready = engine.ready or self.replaces
+            # One that leaves says nothing of its own: the one in its place would count as the first there.
+            ready = engine.ready or engine.leaving or self.replaces
             self._board.write(self.place, _encode(Report(os.getpid(), time.monotonic(), ready, self.count())))
             await asyncio.sleep(BEAT_S)
 
@@ -169,13 +170,16 @@ def _fork(work: Callable[[], int]) -> int:
 class Supervisor:
     """Keeps `count` workers running until it is told to stop."""
 
-    def __init__(self, count: int, work: Callable[[Worker], int], on_ready: Callable[[], None]) -> None:
-        """`work` is what a worker does, and returns its exit code."""
+    def __init__(
+        self, count: int, work: Callable[[Worker], int], on_ready: Callable[[], None], on_stop: Callable[[], None]
+    ) -> None:
+        """`work` is what a worker does, and returns its exit code. `on_stop` is called before the workers are told to stop."""
         self._board = Board(count)
         self._tally = Tally(count)
         self._crew = Crew(count)
         self._work = work
         self._on_ready = on_ready
+        self._on_stop = on_stop
         self._ready = False
         self._stopping_s: float | None = None
         self._failed = False
@@ -220,6 +224,7 @@ class Supervisor:
             return
         self._stopping_s = time.monotonic()
         notify("STOPPING=1")
+        self._on_stop()
         self._send(signal.SIGTERM)
 
     def _send(self, what: signal.Signals) -> None:
