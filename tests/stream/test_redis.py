@@ -32,14 +32,16 @@ def server() -> Iterator[RedisServer]:
         yield started
 
 
-def fill(server: RedisServer, stream: str, numbers: range, partitions: int = 0) -> None:
-    """Events, numbered within their key, a key always in the same partition."""
+def fill(server: RedisServer, stream: str, numbers: range, partitions: int = 0, poison_every: int = 0) -> None:
+    """Events, numbered within their key, a key always in the same partition; after each `poison_every`, one that is torn."""
     with server.client() as client, client.pipeline(transaction=False) as pipeline:
         for number in numbers:
             key = number % KEYS
             name = f"{stream}:{key % partitions}" if partitions else stream
             headers = {"traceparent": f"00-{number:032x}-00f067aa0ba902b7-01", "number": str(number)}
             pipeline.xadd(name, {"value": json.dumps(event(number)), "key": f"k{key}", **headers})
+            if poison_every and number % poison_every == 0:
+                pipeline.xadd(name, {"value": "{torn", "key": f"k{key}", **headers})
             if number % 1000 == 999:
                 pipeline.execute()
         pipeline.execute()
@@ -132,8 +134,8 @@ def test_two_hundred_thousand_messages(server: RedisServer, store: Path) -> None
 
 
 def outage(server: RedisServer, store: Path, count: int, gone_s: float) -> tuple[float, float]:
-    """A backlog, poison every 100, and a broker that is gone for a while. Memory after a tenth, and at the end, in MB."""
-    fill(server, "backlog", range(count))
+    """A backlog with poison after every 100, and a broker that is gone for a while. Memory after a tenth, and at the end, in MB."""
+    fill(server, "backlog", range(count), poison_every=100)
     counts, stop = Counts(), threading.Event()
     process = psutil.Process()
     worker = threading.Thread(
@@ -152,6 +154,8 @@ def outage(server: RedisServer, store: Path, count: int, gone_s: float) -> tuple
         server.start()
         wait_for(lambda: counts.scored == count, seconds=60 + count / 500)
         wait_for(lambda: counts.lag == 0)
+        dead = {int(one["number"]) for one in answers(server, "backlog-out.dead")}
+        assert dead == set(range(0, count, 100)), "all poison is set aside, and nothing else"
         return before / 2**20, process.memory_info().rss / 2**20
     finally:
         stop.set()
