@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import subprocess
+import time
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,9 @@ from salver.batch.job import Result
 from salver.cli.main import main
 from salver.errors import ConfigError, InputError
 from salver.log.policy import hashed
+from salver.log.retention import DAY_S, retain
 from salver.log.secret import secret_of
+from salver.log.settings import Settings
 from tests.batch.conftest import irises
 from tests.serving import SALVER
 
@@ -228,6 +231,25 @@ def test_the_log_has_what_is_no_parquet_too(store: Path, tmp_path: Path) -> None
     assert salver.log(store).sql("select count(*), min(x0) > 0 from iris").rows() == [(50, True)]
     salver.batch("iris", tmp_path / "in.csv", tmp_path / "unlogged.csv", store=store, log=False)
     assert salver.log(store).sql("select count(*) from iris").rows() == [(50,)]
+
+
+def test_what_the_log_keeps_of_batches_gets_too_old_too(store: Path, tmp_path: Path) -> None:
+    write(irises(50), tmp_path / "in.csv")
+    salver.batch("iris", tmp_path / "in.csv", tmp_path / "out.csv", store=store)
+    write(irises(30, seed=1), tmp_path / "in.parquet")
+    salver.batch("iris", tmp_path / "in.parquet", tmp_path / "out", store=store)
+    log, in_days = store / "log", time.time() + 40 * DAY_S
+    assert retain(log, settings=Settings(keep_days=39), now_s=in_days - 2 * DAY_S, grace_s=0) == 0
+    assert salver.log(store).sql("select count(*) from predictions").rows() == [(80,)]
+    copied = sum(path.stat().st_size for path in log.rglob("*.parquet"))
+    assert retain(log, settings=Settings(keep_bytes=copied), grace_s=0) == 0, "what lies elsewhere is not counted"
+    assert retain(log, settings=Settings(keep_days=30), now_s=in_days, grace_s=0) == copied > 0
+    assert salver.log(store).sql("select count(*) from predictions").rows() == [(0,)]
+    assert not list((log / "batches").iterdir())
+    assert len(read(tmp_path / "out")) == 30, "the caller's output is the caller's"
+    salver.batch("iris", tmp_path / "in.csv", tmp_path / "out.csv", store=store, overwrite=True)
+    assert retain(log, settings=Settings(), grace_s=0) == 0
+    assert salver.log(store).sql("select count(*) from predictions").rows() == [(50,)], "what is asked for again stays"
 
 
 def test_standard_input_and_output(store: Path, tmp_path: Path) -> None:

@@ -134,7 +134,7 @@ def test_two_hundred_thousand_messages(server: RedisServer, store: Path) -> None
 
 
 def outage(server: RedisServer, store: Path, count: int, gone_s: float) -> tuple[float, float]:
-    """A backlog with poison after every 100, and a broker that is gone for a while. Memory after a tenth, and at the end, in MB."""
+    """A backlog, poison after every 100, and a broker that is gone for a while. Memory after a tenth, and at the end, in MB."""
     fill(server, "backlog", range(count), poison_every=100)
     counts, stop = Counts(), threading.Event()
     process = psutil.Process()

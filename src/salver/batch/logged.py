@@ -10,9 +10,9 @@ from salver.artifact.manifest import Manifest as Model
 from salver.batch.job import Manifest
 from salver.batch.outputs import names_of
 from salver.batch.work import Work
-from salver.log.commit import latest, succeed
+from salver.log.commit import copies, latest, succeed
 from salver.log.locks import held
-from salver.log.registered import FOLDER, Registered, register
+from salver.log.registered import FOLDER, Registered, description, register
 from salver.log.signatures import note
 from salver.log.table import LOCK, PREDICTIONS, Table
 
@@ -27,7 +27,7 @@ def put_in_log(log: Path, manifest: Manifest, model: Model, files: list[Path], w
         _write(log, name, lines)
         return
     if job.format != "parquet" or not files:
-        files = _moved(log / FOLDER / name, work)
+        files = _moved(copies(description(log, name)), work)
     if files and manifest.rows:
         register(log, name, _registered(manifest, model, files))
 

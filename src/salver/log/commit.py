@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import os
 import secrets
+import shutil
 import time
 from pathlib import Path
 from typing import NamedTuple
@@ -126,13 +127,27 @@ def succeed(
     return commit
 
 
+def copies(description: Path) -> Path:
+    """Where the log's own copy of a batch job's output lies, where it has one."""
+    return description.with_suffix("")
+
+
+def is_own(name: str) -> bool:
+    """Whether the rows of a cold file lie in the log, so that they go when it does."""
+    path = Path(name)
+    return not path.is_absolute() or copies(path).is_dir()
+
+
 def sweep(table: Table, commit: Commit, grace_s: float) -> None:
     """Remove what has been out of force for `grace_s`, and what a killed process left half made. Under the table's lock."""
-    before = time.time() - grace_s
+    before, in_force = time.time() - grace_s, {file.path for file in commit.files}
     for name, at in {**commit.retired, **commit.dropped}.items():
-        if at <= before and not Path(name).is_absolute():
-            (table.folder / name).unlink(missing_ok=True)
-    known = {file.path for file in commit.files} | commit.dropped.keys()
+        path = table.folder / name
+        if at <= before and name not in in_force and path.exists():
+            if Path(name).is_absolute():
+                shutil.rmtree(copies(path), ignore_errors=True)
+            path.unlink(missing_ok=True)
+    known = in_force | commit.dropped.keys()
     for path in table.parquet():
         if path.relative_to(table.folder).as_posix() not in known:
             path.unlink(missing_ok=True)

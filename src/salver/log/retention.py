@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import NamedTuple
 
-from salver.log.commit import GRACE_S, latest, succeed, sweep
+from salver.log.commit import GRACE_S, is_own, latest, succeed, sweep
 from salver.log.locks import held
 from salver.log.settings import Settings, read_settings
 from salver.log.table import KINDS, LOCK, Table
@@ -18,7 +18,10 @@ DAY_S = 86_400.0
 
 
 class Part(NamedTuple):
-    """A hot segment or a cold file; `ended_s` is when its last row can have been written, in s since 1970."""
+    """A hot segment or a cold file; `ended_s` is when its last row can have been written, in s since 1970.
+
+    Of the output of a batch job that lies elsewhere, `size_bytes` is 0: it fills nothing here.
+    """
 
     table: Table
     path: Path
@@ -57,7 +60,7 @@ def retain(log: Path, *, settings: Settings | None = None, now_s: float | None =
 def _remove(table: Table, paths: list[Path]) -> None:
     if paths:
         before = latest(table)
-        cold = {file.path for file in before.files} & {path.relative_to(table.folder).as_posix() for path in paths}
+        cold = {file.path for file in before.files if table.folder / file.path in paths}
         hot = [path for path in paths if path.suffix == ".jsonl"]
         succeed(table, before, retired=hot, dropped=cold, lost=True)
 
@@ -69,8 +72,10 @@ def _hot(table: Table) -> list[Part]:
 
 
 def _cold(table: Table) -> list[Part]:
-    own = [file for file in latest(table).files if not Path(file.path).is_absolute()]
-    return [Part(table, table.folder / file.path, _end_s(file.date), file.size_bytes) for file in own]
+    return [
+        Part(table, table.folder / file.path, _end_s(file.date), file.size_bytes if is_own(file.path) else 0)
+        for file in latest(table).files
+    ]
 
 
 def _end_s(date: str) -> float:

@@ -16,6 +16,7 @@ from salver.monitors.judge import Finding
 from salver.monitors.results import Seen, Watched
 
 _WIDTH, _HEIGHT, _PAD = 680, 150, 34
+_PSI = "PSI is how far a distribution moved, less what chance does: 0 is not at all. Above the dotted line it is worth a look."
 _SHOWN = 40  # columns in a table; the most moved
 _STYLE = """
 body{font:15px/1.5 system-ui,sans-serif;max-width:760px;margin:2em auto;padding:0 1em;color:#1c2430;background:#fff}
@@ -24,9 +25,16 @@ h1{font-size:1.6em;margin:0}h2{font-size:1.15em;margin:2em 0 .3em}p{margin:.3em 
 .good{background:#2e7d4f}.warn{background:#a86100}.alert{background:#b3261e}
 .card{border-left:4px solid #a86100;padding:.4em 1em;margin:.8em 0;background:#faf7f2}.card.worst{border-color:#b3261e}
 table{border-collapse:collapse;width:100%}td,th{text-align:left;padding:.25em .6em .25em 0;border-bottom:1px solid #e3e6ea}
-td.n{text-align:right;font-variant-numeric:tabular-nums}code{font-size:.8em;word-break:break-all}small,.dim{color:#5b6573}
+td.n{text-align:right;font-variant-numeric:tabular-nums}code{font-size:.8em;overflow-wrap:anywhere}small,.dim{color:#5b6573}
 svg{width:100%;height:auto}svg text{font:11px system-ui,sans-serif;fill:#5b6573}
 """
+_WORDS = {
+    "concept": "answers are wrong more often",
+    "estimated": "answers are probably wrong more often",
+    "score": "answers moved",
+    "drift": "input moved",
+}
+"""What the commonest alarms are called, the worst first."""
 _CSP = "default-src 'none'; style-src 'unsafe-inline'"
 
 
@@ -52,7 +60,7 @@ def _version(one: Watched) -> str:
     )
     waits = one.state or ("the window that is growing" if one.needs_rows else "")
     waits += f" needs {one.needs_rows:,} more rows" if one.needs_rows else ""
-    parts = [head, f"<p>{escape(waits)}</p>" if waits else "", *map(_alarm, lasting)]
+    parts = [head, f"<p>{escape(waits)}</p>" if waits else "", *map(_alarm, sorted(lasting, key=_gravity))]
     if one.windows:
         parts += [_accuracy(one), _scores(one), _inputs(one), _quality(one), _past(one)]
     return "".join(parts)
@@ -63,10 +71,19 @@ def _reference(one: Watched) -> str:
     return f"{what.get(one.reference, 'its first rows, since it was saved without a sample')} ({one.reference_rows:,} rows)"
 
 
+def _gravity(alarm: Alarm) -> tuple[bool, int]:
+    order = list(_WORDS)
+    return alarm.level != "alert", order.index(alarm.kind) if alarm.kind in order else len(order)
+
+
+def _word(kind: str) -> str:
+    return _WORDS.get(kind, kind.replace("_", " "))
+
+
 def _alarm(alarm: Alarm) -> str:
     worst = " worst" if alarm.level == "alert" else ""
     return (
-        f'<div class="card{worst}"><span class="{alarm.level}">{escape(alarm.kind.replace("_", " "))}</span> '
+        f'<div class="card{worst}"><span class="{alarm.level}">{escape(_word(alarm.kind))}</span> '
         f"<b>{escape(alarm.what)}</b><br/><small>since {moment(alarm.since_us)}</small>"
         f"<p>{escape(alarm.advice)}</p><code>{escape(alarm.query)}</code></div>"
     )
@@ -86,6 +103,8 @@ def _accuracy(one: Watched) -> str:
         said.append(f"By the last labels it is <b>{_range(labelled.realised)}</b> ({labelled.labelled:,} labels).")
     if of in last.estimated:
         said.append(f"The last window is estimated at <b>{_range(last.estimated[of])}</b>.")
+    dashed = " Dashed: at save." if one.expected else ""
+    said.append(f"<small>In brackets, and shaded: what it may be by chance.{dashed}</small>")
     name = "Accuracy" if of == "accuracy" else "Mean absolute error"
     return f"<h2>{name}</h2><p>{' '.join(said)}</p>" + chart(windows, lines, one.expected.value if one.expected else None)
 
@@ -105,11 +124,12 @@ def _inputs(one: Watched) -> str:
 def _table(one: Watched, found: Sequence[Finding]) -> str:
     rows = "".join(
         f"<tr><td>{escape(finding.column)}</td><td><span class='{'good' if finding.level == 'ok' else finding.level}'>"
-        f"{_moved(finding.effect.value)}</span></td><td class='n'>{finding.effect.value:.3f}</td>"
+        f"{_moved(finding.effect.value)}</span></td><td class='n'>{max(finding.effect.value, 0.0):.3f}</td>"
         f"<td>{_spark(one.windows, finding)}</td><td><small>{escape(_cells(finding))}</small></td></tr>"
         for finding in found
     )
-    return f"<table><tr><th>column</th><th></th><th>PSI</th><th>over time</th><th>what moved</th></tr>{rows}</table>"
+    head = "<tr><th>column</th><th></th><th>PSI</th><th>over time</th><th>share of rows, before → now</th></tr>"
+    return f"<table>{head}{rows}</table><p><small>{_PSI}</small></p>"
 
 
 def _moved(effect: float) -> str:
@@ -132,7 +152,7 @@ def _quality(one: Watched) -> str:
 def _past(one: Watched) -> str:
     past = [alarm for alarm in one.alarms if alarm.until_us is not None][-10:]
     rows = "".join(
-        f"<tr><td>{escape(alarm.kind)}</td><td>{escape(alarm.column)}</td><td>{moment(alarm.since_us)}</td>"
+        f"<tr><td>{escape(_word(alarm.kind))}</td><td>{escape(alarm.column)}</td><td>{moment(alarm.since_us)}</td>"
         f"<td>{moment(alarm.until_us or 0)}</td></tr>"
         for alarm in reversed(past)
     )
@@ -194,6 +214,7 @@ def _spark(windows: Sequence[Seen], finding: Finding) -> str:
     points = " ".join(f"{i * step:.1f},{22 - 20 * max(e, 0) / high:.1f}" for i, e in enumerate(effects))
     line = 22 - 20 * 0.02 / high
     return (
-        f'<svg viewBox="0 0 110 24" style="width:110px"><path d="M0 {line:.1f}H110" stroke="#a86100" stroke-dasharray="2 3"/>'
+        f'<svg viewBox="0 0 110 24" style="width:110px" xmlns="http://www.w3.org/2000/svg">'
+        f'<path d="M0 {line:.1f}H110" stroke="#a86100" stroke-dasharray="2 3"/>'
         f'<polyline points="{points}" fill="none" stroke="#1b62b5" stroke-width="1.5"/></svg>'
     )

@@ -19,6 +19,7 @@ logger = logging.getLogger("salver")
 LOOK_S = 60.0
 RETAIN_S = 3600.0
 MEASURE_S = 600.0
+AGAIN_S = 1.0
 
 
 async def look_after(log: Path, look_s: float = LOOK_S, measure_s: float = MEASURE_S) -> None:
@@ -38,15 +39,18 @@ async def look_after(log: Path, look_s: float = LOOK_S, measure_s: float = MEASU
             await _run("salver.monitors.measured", log)
 
 
-async def monitor(log: Path, store: str, again_s: float = LOOK_S) -> None:
+async def monitor(log: Path, store: str) -> None:
     """Keep a monitor of the log running, in a process of its own that ends with this one.
 
+    One that ends is started again soon; one that ends again and again, after twice as long each time, up to a minute.
     Where several servers write to a log, all but one of their monitors wait for their turn.
     """
     if find_spec("duckdb") is None or find_spec("pyarrow") is None:
         return
     command = [sys.executable, "-m", "salver", "monitor", "--log", str(log), "--store", store]
+    clock, again_s = asyncio.get_running_loop().time, AGAIN_S
     while True:
+        started_s = clock()
         process = await asyncio.create_subprocess_exec(*command, stdin=DEVNULL, stderr=PIPE)
         try:
             _, said = await process.communicate()
@@ -54,7 +58,9 @@ async def monitor(log: Path, store: str, again_s: float = LOOK_S) -> None:
             if process.returncode is None:
                 process.kill()
                 await process.wait()
-        logger.warning("the monitor ended: %s; it is started again", said.decode(errors="replace").strip()[-500:])
+        again_s = AGAIN_S if clock() - started_s > LOOK_S else min(again_s * 2, LOOK_S)
+        why = said.decode(errors="replace").strip()[-500:] or f"exit code {process.returncode}"
+        logger.warning("the monitor ended: %s; it is started again in %g s", why, again_s)
         await asyncio.sleep(again_s)
 
 
