@@ -7,7 +7,6 @@ To add one: write the module and list it in `COMMANDS`. What is heavy is importe
 from __future__ import annotations
 
 import argparse
-import logging
 import sys
 
 from salver.cli import (
@@ -28,6 +27,7 @@ from salver.cli import (
     trust,
     versions,
 )
+from salver.cli.events import configure
 from salver.errors import SalverError
 from salver.version import __version__
 
@@ -65,7 +65,7 @@ def parser() -> argparse.ArgumentParser:
 def main(arguments: list[str] | None = None) -> int:
     """Run one command; the exit code is 0 only when it did what was asked."""
     given = parser().parse_args(arguments)
-    logging.basicConfig(stream=sys.stderr, level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    configure()
     try:
         code: int = given.run(given)
         return code

@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import argparse
+import logging
 import os
 from typing import TYPE_CHECKING
 
+from salver.cli.events import configure
 from salver.cli.options import add_door, add_store, add_trust, add_watch, registry_of, server_settings
 from salver.config import default_port
+from salver.errors import SalverError
+from salver.version import __version__
 
 if TYPE_CHECKING:
     from salver.cli.options import Commands
+
+logger = logging.getLogger("salver")
 
 _MODELS = "[NAME=]FILE: a model file or an artifact's folder; or iris, iris@3, iris@champion from the store (default: all)"
 
@@ -28,6 +34,7 @@ def add(commands: Commands) -> None:
     add_store(serving)
     serving.add_argument("--log", metavar="FOLDER", help="where predictions are logged (default: log/ in the store)")
     serving.add_argument("--no-monitor", action="store_true", help="start no monitor of the log beside serving")
+    serving.add_argument("--log-format", choices=("text", "json"), help="how events are told on standard error (default text)")
     serving.add_argument("--no-log", action="store_true", help="do not log predictions")
     add_trust(serving)
     add_door(serving)
@@ -43,6 +50,22 @@ def _workers(text: str) -> int:
 
 def serve(given: argparse.Namespace) -> int:
     """Serve until told to stop. Raises SalverError when a model can't be served."""
+    given.changes += [f"events.format={given.log_format}"] if given.log_format else []
+    form = server_settings(given).events.format
+    configure(form)
+    if form == "text":
+        return _serve(given)
+    logger.info("Salver %s starts", __version__, extra={"fields": {"event": "start", "version": __version__}})
+    try:
+        code = _serve(given)
+    except SalverError as error:
+        logger.critical("%s", error.message, extra={"fields": {"event": "failed", "code": error.code}})
+        return 1
+    logger.info("stopped", extra={"fields": {"event": "stop", "exit_code": code}})
+    return code
+
+
+def _serve(given: argparse.Namespace) -> int:
     from salver.cli.serving import Serving
     from salver.door.keys import Keys
     from salver.server.entrance import require_keys
@@ -50,6 +73,8 @@ def serve(given: argparse.Namespace) -> int:
 
     require_keys(given.host, server_settings(given), Keys(registry_of(given).store))
     listeners = listen(given.host, given.port)
+    fields = {"event": "listening", "host": given.host, "port": given.port}
+    logger.info("listening on %s:%d", given.host, given.port, extra={"fields": fields})
     grpc_listeners = [] if given.grpc_port is None else listen(given.host, given.grpc_port, "--grpc-port")
     serving = Serving(given, listeners, grpc_listeners)
     return serving.alone() if given.workers == 1 else serving.by_workers(given.workers)

@@ -50,6 +50,7 @@ class Serving:
         self._listeners = listeners
         self._grpc_listeners = grpc_listeners
         self._policy = policy_of(given)
+        self._as_json = server_settings(given).events.format == "json"
         self._store = store_folder(given.store)
         self._folder = None if given.no_log else Path(given.log) if given.log else self._store / "log"
         self._settings = read_settings(self._folder) if self._folder else Settings()
@@ -110,7 +111,8 @@ class Serving:
         return self._run(engine, log, load, worker)
 
     async def _find(self, wanted: list[Wanted]) -> list[tuple[Wanted, Artifact]]:
-        print(f"Salver {__version__}", flush=True)
+        if not self._as_json:
+            print(f"Salver {__version__}", flush=True)
         registry = registry_of(self._given)
         return [(one, await find_artifact(one, registry, self._store, self._policy)) for one in wanted]
 
@@ -200,6 +202,10 @@ class Serving:
     def _say(self) -> None:
         from salver.artifact.described import how_served
 
+        if self._as_json:
+            models = [f"{wanted.name}@{wanted.version}" for wanted, _, _ in self._models]
+            logger.info("ready: %s", ", ".join(models), extra={"fields": {"event": "ready", "models": models}})
+            return
         for wanted, artifact, _ in self._models:
             name = wanted.name if wanted.file else f"{wanted.name}@{wanted.version}"
             print(f"\n  {name}: " + "\n    ".join(how_served(artifact.manifest)), flush=True)

@@ -156,7 +156,8 @@ class Follower:
         if life.routing.versions and before != life.routing:
             self._engine.route(name, life.routing)
             if before:
-                logger.warning("%s: %s", name, described(life))
+                fields = {"event": "route", "model": name, "route": life.route.number}
+                logger.warning("%s: %s", name, described(life), extra={"fields": fields})
             self._shadow(name, life.routing.shadows, before.shadows if before else ())
         does: dict[str, Callable[[str, int], Coroutine[Any, Any, None]]]
         does = {"try": self._try, "load": self._load, "drain": self._drain}
@@ -191,7 +192,8 @@ class Follower:
         if event == "failed" and before != "leaving":
             self._engine.refusals[name] += 1
             self._kept.pop((name, version), None)
-            logger.error("%s@%d is refused and takes no request: %s", name, version, why)
+            fields = {"event": "refused", "model": name, "version": version, "why": why}
+            logger.error("%s@%d is refused and takes no request: %s", name, version, why, extra={"fields": fields})
         elif event == "missed" and before != "leaving":
             logger.error("%s@%d can't be fetched now, it is tried again: %s", name, version, why)
         self._apply(name, steps)

@@ -119,6 +119,15 @@ class Audit(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     refusals_per_s: Annotated[int, _positive("Refused requests that are listed one by one; more are counted together.")] = 10
 
 
+class Events(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What a server says of itself: that it is ready, that a version is in force or refused, that a worker ended."""
+
+    format: Annotated[
+        Literal["text", "json"],
+        _means('"json": a line of JSON on standard error for each event. `--log-format` is short for it.'),
+    ] = "text"
+
+
 class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """All of `server.toml`."""
 
@@ -129,6 +138,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     limits: Limits = Limits()
     protocols: Protocols = Protocols()
     audit: Audit = Audit()
+    events: Events = Events()
 
 
 def read_settings(store: Path, changes: Sequence[str] = ()) -> Settings:

@@ -255,7 +255,9 @@ class Supervisor:
             self._failed = True
             self._stop()
         else:
-            logger.error("worker %d (process %d) ended %s; another is started in %.1f s", place, pid, how, wait_s)
+            fields = {"event": "worker_ended", "worker": place, "pid": pid}
+            said = "worker %d (process %d) ended %s; another is started in %.1f s"
+            logger.error(said, place, pid, how, wait_s, extra={"fields": fields})
 
     def _look(self) -> None:
         now_s = time.monotonic()
