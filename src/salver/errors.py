@@ -10,7 +10,8 @@
     │   ├── Overloaded           the queue is full
     │   ├── RateLimited          this key has asked as often as it may
     │   ├── DeadlineExceeded     the caller's time was over before the request's turn came
-    │   └── LogUnavailable       the prediction could not be logged, so it is not answered
+    │   ├── LogUnavailable       the prediction could not be logged, so it is not answered
+    │   └── Unreachable          a broker of messages does not answer now
     ├── PredictionFailed         the model itself raised
     ├── ModelFileError           a file that is not a model we can read
     ├── ArtifactError            a stored model that is damaged or refused
@@ -120,6 +121,10 @@ class LogUnavailable(Unavailable):
     """The prediction log could not be written, so the prediction is not answered."""
 
     code = "log_unavailable"
+
+
+class Unreachable(Unavailable):
+    """The broker of a stream does not answer now, and may later."""
 
 
 class PredictionFailed(SalverError):

@@ -29,13 +29,14 @@ from tests.log.rows import IDS, record
 from tests.serving import Served, serving
 
 _MEASURE = """
-import json, resource, sys, time
+import json, sys, time
 from pathlib import Path
 from salver.monitors.accuracy import accuracy
 found = accuracy(Path(sys.argv[1]), "m")
 took_s = time.process_time()
 metrics = {name: one.value for name, one in found.groups[0].metrics.items()}
-peak_bytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+(peak,) = [line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmHWM")]
+peak_bytes = int(peak.split()[1]) * 1024  # its own, while ru_maxrss begins with its parent's
 print(json.dumps({"took_s": took_s, "labelled": found.groups[0].labelled, "metrics": metrics, "peak_bytes": peak_bytes}))
 """
 

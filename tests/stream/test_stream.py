@@ -14,8 +14,8 @@ import httpx
 import pytest
 
 import salver
-from salver.errors import ConfigError
-from salver.stream.contract import Message, Outgoing, Unreachable
+from salver.errors import ConfigError, Unreachable
+from salver.stream.contract import Message, Outgoing
 from salver.stream.counts import Counts
 from salver.stream.places import beside, place
 from salver.stream.run import Loop, Steady, Stopped

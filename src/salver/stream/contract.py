@@ -9,14 +9,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, NamedTuple, Protocol
 
-from salver.errors import SalverError
-
-
-class Unreachable(SalverError):
-    """The broker does not answer now, and may later."""
-
-    code = "unavailable"
-
 
 class Message(NamedTuple):
     """What came. `position` is its place in the source, the same whenever it is delivered; `token` is the source's own."""

@@ -17,8 +17,8 @@ from typing import Any, TypeVar
 import redis
 from redis import exceptions
 
-from salver.errors import ConfigError
-from salver.stream.contract import Message, Outgoing, Unreachable
+from salver.errors import ConfigError, Unreachable
+from salver.stream.contract import Message, Outgoing
 from salver.stream.places import Place
 
 LEASE_S = 5.0

@@ -19,14 +19,14 @@ from salver.config import store_folder
 from salver.embedded.follow import Follower
 from salver.embedded.model import Awake
 from salver.engine.model import Model
-from salver.errors import LogUnavailable
+from salver.errors import LogUnavailable, Unreachable
 from salver.log.labels import acceptor
 from salver.log.policy import Policies
 from salver.log.settings import read_settings
 from salver.log.writer import Writer, open_writer
 from salver.registry.registry import Registry
 from salver.runtimes.restarts import Restarts
-from salver.stream.contract import Sink, Source, Unreachable
+from salver.stream.contract import Sink, Source
 from salver.stream.counts import Counts, Totals, exposed
 from salver.stream.labels import Labelling
 from salver.stream.places import GROUP, beside, open_sink, open_source, place
