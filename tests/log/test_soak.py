@@ -5,18 +5,18 @@ from __future__ import annotations
 import os
 import random
 import resource
-import signal
 import subprocess
 import sys
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import httpx
 import numpy as np
+import psutil
 import pytest
 
 from salver.log.compact import compact
@@ -42,20 +42,23 @@ print(json.dumps({"took_s": took_s, "labelled": found.groups[0].labelled, "metri
 
 
 @pytest.mark.parametrize("rounds", [2, pytest.param(50, marks=pytest.mark.soak)])
-def test_four_servers_and_a_compactor_killed_under_load(tmp_path: Path, rounds: int) -> None:
-    """Every answered id is in the log exactly once."""
+def test_four_workers_and_a_compactor_killed_under_load(tmp_path: Path, rounds: int) -> None:
+    """Every answered id is in the log exactly once. Two workers end before the others, and are replaced."""
     model, store, draw = echo_folder(tmp_path / "echo"), tmp_path / "store", random.Random(rounds)
     answered: list[str] = []
     for _ in range(rounds):
-        with ExitStack() as stack:
-            servers = [stack.enter_context(serving([model], store=store)) for _ in range(4)]
-            stack.enter_context(_compacting(store / "log", draw))
-            clients = [threading.Thread(target=_ask, args=(server, answered)) for server in servers]
+        with serving([model], store=store, arguments=["--workers", "4"]) as server, _compacting(store / "log", draw):
+            clients = [threading.Thread(target=_ask, args=(server, answered)) for _ in range(4)]
             for client in clients:
                 client.start()
-            time.sleep(draw.uniform(0.3, 1.5))
-            for server in servers:
-                server.process.send_signal(signal.SIGKILL)
+            supervisor = psutil.Process(server.process.pid)
+            for _ in range(2):
+                time.sleep(draw.uniform(0.1, 0.7))
+                draw.choice(supervisor.children()).kill()
+            time.sleep(draw.uniform(0.1, 0.7))
+            supervisor.suspend()  # it starts no others now
+            for process in (*supervisor.children(), supervisor):
+                process.kill()
             for client in clients:
                 client.join()
         found = [str(row[0]) for row in Log(store / "log").sql("select id from predictions").rows()]
@@ -72,8 +75,10 @@ def _ask(server: Served, answered: list[str]) -> None:
         while True:
             try:
                 answer = client.post(f"{server.url}/predict", json={"instances": [[1.0]] * 5})
-            except httpx.TransportError:
-                return
+            except httpx.TransportError:  # a worker ended, or all did
+                if server.process.poll() is not None:
+                    return
+                continue
             answered += answer.json()["ids"]
 
 

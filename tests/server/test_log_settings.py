@@ -8,18 +8,26 @@ import resource
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import httpx
+import pyarrow as pa
+import pyarrow.parquet as pq
 
+import salver
 from salver.log.compact import compact
 from salver.log.reader import read_records
 from salver.log.view import Log
+from salver.monitors.store import Store
+from salver.monitors.watch import promote
+from salver.registry.registry import Registry
 from salver.server.housekeeping import look_after
+from salver.types.signature import Column
 from tests.echo import echo_folder
 from tests.log.rows import some, write
 from tests.models import churn_file, iris_file
-from tests.serving import Served, serving
+from tests.serving import SALVER, Served, serving
 
 PLANTED = "planted-secret-value"
 RULES = """
@@ -56,6 +64,86 @@ def test_what_is_not_to_be_written_is_nowhere(tmp_path: Path) -> None:
         assert not [path for path in written if value.encode() in path.read_bytes()]
     (record, *_) = read_records(store)
     assert record.inputs["spend"] == 700 and len(record.inputs["age"]) == 16 and "plan" not in record.inputs
+
+
+HIDDEN = {"a": "planted-dropped", "b": "planted-hashed", "c": "plan-truncated", "d": 717.2531}
+PEOPLE = """
+[models.people]
+key = "hash"
+[models.people.columns]
+a = "drop"
+b = "hash"
+c = { truncate = 5 }
+d = { truncate = 1 }
+"""
+
+
+def test_what_is_not_to_be_written_is_in_nothing_that_is_made_of_the_log(tmp_path: Path) -> None:
+    """Nor in a shadow's lines, batches, joined arrays, the monitor's windows and results, accuracy, the audit log."""
+    store, columns = configured(tmp_path / "store", PEOPLE), (Column("x0"), *map(_text, "abc"), Column("d"))
+    registry, golden = Registry(store), [[1.0, "a", "b", "c", 1.0]]
+    for version in ("1", "2"):
+        registry.publish(echo_folder(tmp_path / version / "people", columns=columns, rows=golden))
+    registry.shadow("people@2")
+    rows = [{"x0": float(i), **HIDDEN} for i in range(300)]
+    with (
+        serving([], store=store, arguments=["--watch", "0.2"]) as server,
+        httpx.Client(base_url=server.url, timeout=30) as client,
+    ):
+        url = "/models/people"
+        _wait(lambda: client.get(url).json()["shadows"][0]["state"] == "ready")
+        asked = {"instances": rows, "keys": [PLANTED] * len(rows)}
+        client.post(f"{url}/predict", json=asked).raise_for_status()
+        _wait(lambda: client.get(url).json()["shadows"][0]["rows"] == len(rows))
+        label = {"label": 1.0, "key": PLANTED}
+        assert client.post(f"{url}/labels", json=label).json()["matched"] == 1
+        wrong = [
+            *(client.post(f"{url}/predict", json={"features": {**rows[0], **bad}}) for bad in ({"x0": PLANTED}, {PLANTED: 1})),
+            client.post(f"{url}/labels", json={"label": PLANTED, "key": PLANTED}),
+            client.post(f"{url}/promote", json={PLANTED: PLANTED}),
+            client.post(f"{url}/erase", json={"keys": PLANTED}),
+            client.post(
+                f"/v2{url}/infer", json={"inputs": [{"name": PLANTED, "datatype": PLANTED, "shape": [1], "data": [1]}]}
+            ),
+        ]
+        assert all(one.is_error for one in wrong)
+        said = [*(one.text for one in wrong), client.get(f"{url}/accuracy?by=b").text, client.get("/metrics").text]
+    pq.write_table(pa.Table.from_pylist([{**row, "id_": PLANTED} for row in rows[:50]]), tmp_path / "in.parquet")
+    salver.batch("people", tmp_path / "in.parquet", tmp_path / "out.parquet", store=store, key="id_")
+    compact(store / "log", grace_s=0)
+    assert promote(store / "log", "people", 1, 0, time.time_ns() // 1000)
+    for command in (["monitor", "--once"], ["accuracy", "people"], ["log", "query", "select * from predictions, labels"]):
+        done = subprocess.run([SALVER, *command, "--json", "--store", str(store)], capture_output=True, text=True, check=True)
+        said.append(done.stdout + done.stderr)
+    found = Log(store / "log").sql("select route, count(*) from predictions group by all order by all").rows()
+    assert found == [("batch", 50), ("live", 300), ("shadow", 300)]
+    windows = Store(store / "log")
+    said += [str(window._plain()) for track in windows.tracks() for window in windows.slices(track)]
+    windows.close()
+    written = [path for path in store.rglob("*") if path.is_file()]
+    said += [str(pq.read_table(path).to_pydict()) for path in written if path.suffix == ".parquet"]
+    assert {"joined", "monitor", "audit", "labels"} <= {part for path in written for part in path.parts}
+    for value in (PLANTED, *map(str, HIDDEN.values())):
+        assert not [text for text in said if value in text]
+        assert not [path for path in written if value.encode() in path.read_bytes()]
+
+
+def test_a_log_that_keeps_no_keys_takes_no_labels_by_key(tmp_path: Path) -> None:
+    store = configured(tmp_path / "store", '[models.echo]\nkey = "drop"\n')
+    with serving([echo_folder(tmp_path / "echo")], store=store) as server:
+        answer = httpx.post(f"{server.url}/models/echo/labels", json={"label": 1.0, "key": PLANTED})
+    assert (answer.status_code, "name the id" in answer.json()["detail"]) == (422, True)
+
+
+def _text(name: str) -> Column:
+    return Column(name, "string")
+
+
+def _wait(what: Callable[[], object]) -> None:
+    deadline = time.monotonic() + 30
+    while not what():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
 
 
 def test_a_rule_that_does_not_fit_keeps_the_model_from_being_served(tmp_path: Path) -> None:

@@ -12,7 +12,8 @@ from salver.cli.log import log_folder
 from salver.cli.options import add_json, add_log, add_store, registry_of
 from salver.cli.table import print_facts, print_json
 from salver.errors import ConfigError, SalverError
-from salver.log.labels import Accept, Given, LabelWriter, acceptor, check
+from salver.log.labels import Accept, Given, LabelWriter, acceptor, check, keeper
+from salver.log.settings import read_settings
 from salver.log.signatures import noted
 
 if TYPE_CHECKING:
@@ -43,7 +44,8 @@ def _label(given: argparse.Namespace) -> int:
     from salver.log.counting import Batch, count
 
     log = log_folder(given)
-    checked = check(_read(given), given.model, _acceptor(given, log), "file")
+    keep = keeper(log, read_settings(log), given.model)
+    checked = check(_read(given), given.model, _acceptor(given, log), keep, "file")
     facts: dict[str, Any] = {"taken": len(checked.labels)}
     if checked.labels:
         writer = LabelWriter(log)

@@ -15,12 +15,18 @@ from typing import Any
 
 import msgspec
 
+from salver.log.policy import hashed
+from salver.log.secret import secret_of
 from salver.log.segment import SegmentWriter
+from salver.log.settings import Settings
 from salver.log.table import LABELS
 from salver.types.signature import Output, Signature
 
 Accept = Callable[[Any], Any]
 """Gives a label as it is stored; raises ValueError when it is none of its model's."""
+
+Keep = Callable[[str], str]
+"""Gives a key as it is stored; raises ValueError where none is."""
 
 INVALID_NAMED = 10
 
@@ -96,7 +102,7 @@ class LabelWriter:
         self._segments.close()
 
 
-def check(given: Iterable[Given], model: str, accept: Accept, source: str) -> Checked:
+def check(given: Iterable[Given], model: str, accept: Accept, keep: Keep, source: str) -> Checked:
     """Sort what was given into labels and what is none."""
     made = Checked([], {}, [])
     for row, one in enumerate(given):
@@ -109,15 +115,31 @@ def check(given: Iterable[Given], model: str, accept: Accept, source: str) -> Ch
             reason = "a weight is a number that is not negative"
         try:
             value = None if reason or one.label is None else accept(one.label)
+            key = None if reason or one.key is None else keep(one.key)
         except ValueError as error:
-            reason, value = str(error), None
+            reason, value, key = str(error), None, None
         if not reason:
-            made.labels.append(Label(0, model, value, one.id, one.key, one.weight, source))
+            made.labels.append(Label(0, model, value, one.id, key, one.weight, source))
             continue
         made.wrong[reason] = made.wrong.get(reason, 0) + 1
         if len(made.refused) < INVALID_NAMED:
             made.refused.append(Refused(row, reason))
     return made
+
+
+def keeper(log: Path, settings: Settings, model: str) -> Keep:
+    """What takes the keys of a model's labels: as those of its predictions are written, or they would not be joined."""
+    rule = settings.of(model).key
+    if rule == "drop":
+        return _no_key
+    if rule == "keep":
+        return str
+    secret = secret_of(log)
+    return lambda key: hashed(key, secret)
+
+
+def _no_key(key: str) -> str:
+    raise ValueError("the log keeps no keys of this model: name the id")
 
 
 def acceptor(signature: Signature, *, from_text: bool = False) -> Accept:

@@ -18,7 +18,8 @@ from starlette.routing import Route
 
 from salver.engine.engine import Engine
 from salver.errors import InputError, Unavailable
-from salver.log.labels import Checked, Given, LabelWriter, acceptor, check
+from salver.log.labels import Checked, Given, LabelWriter, acceptor, check, keeper
+from salver.log.settings import Settings, read_settings
 from salver.log.writer import Writer
 from salver.server import reading
 from salver.server.body import read_body
@@ -45,6 +46,7 @@ class LabelFace:
     def __init__(self, engine: Engine, log: Writer | None) -> None:
         self._engine = engine
         self._folder = log.folder if log else None
+        self._settings = read_settings(log.folder) if log else Settings()
         self._writer = LabelWriter(log.folder) if log else None
         self._counter = Counter(log.folder) if log else None
 
@@ -70,8 +72,9 @@ class LabelFace:
         return JSONResponse(answer)
 
     def _store(self, model: str, body: bytes, accept: Any, limits: Limits) -> tuple[Checked, bytes]:
-        assert self._writer
-        checked = check(_given(body, limits), model, accept, "http")
+        assert self._writer and self._folder
+        keep = keeper(self._folder, self._settings, model)
+        checked = check(_given(body, limits), model, accept, keep, "http")
         if checked.wrong and not checked.labels:
             raise InputError(f"{next(iter(checked.wrong))}; nothing was taken", code="invalid_label")
         return checked, self._writer.append(checked.labels)

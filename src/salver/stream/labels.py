@@ -8,7 +8,8 @@ from typing import Any
 
 import msgspec
 
-from salver.log.labels import Accept, Given, LabelWriter, check
+from salver.log.labels import Accept, Given, LabelWriter, check, keeper
+from salver.log.settings import read_settings
 from salver.stream.contract import Message
 
 
@@ -19,6 +20,7 @@ class Labelling:
         self._writer = LabelWriter(log)
         self._model = model
         self._accept = accept
+        self._keep = keeper(log, read_settings(log), model)
         self._decode = msgspec.json.Decoder(Given).decode
 
     def __call__(self, messages: Sequence[Message]) -> tuple[int, dict[str, int]]:
@@ -34,7 +36,7 @@ class Labelling:
             if one.id is None and one.key is None:
                 one.key = message.key
             given.append(one)
-        checked = check(given, self._model, self._accept, "stream")
+        checked = check(given, self._model, self._accept, self._keep, "stream")
         self._writer.append(checked.labels)
         reasons: dict[str, Any] = {**wrong, **checked.wrong}
         return len(checked.labels), reasons
