@@ -61,3 +61,13 @@ def test_a_server_that_is_asked_for_none_has_no_monitor(tmp_path: Path) -> None:
     with serving([iris_file(tmp_path)], arguments=["--no-monitor"]) as server:
         assert httpx.post(f"{server.url}/predict", json={"features": [5.1, 3.5, 1.4, 0.2]}, timeout=30).status_code == 200
         assert monitors(server) == []
+
+
+def test_monitors_end_with_servers_that_are_killed(tmp_path: Path) -> None:
+    """The one that looks at the log, and one that waits for its turn."""
+    file, store = iris_file(tmp_path), tmp_path / "store"
+    with serving([file], store=store) as looking, serving([file], store=store) as waiting:
+        found = [the_monitor(looking), the_monitor(waiting)]
+        looking.process.kill()
+        waiting.process.kill()
+        assert psutil.wait_procs(found, timeout=PATIENCE_S)[1] == []

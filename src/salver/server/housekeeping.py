@@ -47,13 +47,15 @@ async def monitor(log: Path, store: str) -> None:
     """
     if find_spec("duckdb") is None or find_spec("pyarrow") is None:
         return
-    command = [sys.executable, "-m", "salver", "monitor", "--log", str(log), "--store", store]
+    command = [sys.executable, "-m", "salver", "monitor", "--with-parent", "--log", str(log), "--store", store]
     clock, again_s = asyncio.get_running_loop().time, AGAIN_S
     while True:
         started_s = clock()
-        process = await asyncio.create_subprocess_exec(*command, stdin=DEVNULL, stderr=PIPE)
+        process = await asyncio.create_subprocess_exec(*command, stdin=PIPE, stderr=PIPE)
+        assert process.stderr is not None
         try:
-            _, said = await process.communicate()
+            said = await process.stderr.read()  # its standard input stays open for as long as this process is there
+            await process.wait()
         finally:
             if process.returncode is None:
                 process.kill()
