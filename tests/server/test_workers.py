@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import os
+import random
 import signal
 import socket
+import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
@@ -158,3 +161,44 @@ def _runs(pid: int) -> bool:
         return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
     except psutil.NoSuchProcess:
         return False
+
+
+@pytest.mark.parametrize("seconds", [8, pytest.param(300, marks=pytest.mark.soak)])
+def test_killing_workers_at_random_loses_only_what_was_in_flight_in_them(models: list[Path], store: Path, seconds: int) -> None:
+    """Each client has one request at a time, so a kill may cost each client on that worker one, and nobody else anything."""
+    chance = random.Random(7)
+    with serving(models[:1], store=store, arguments=["--workers", "2"]) as served:
+        stop = threading.Event()
+        with ThreadPoolExecutor(12) as pool:
+            asking = [pool.submit(_ask_until, served, stop) for _ in range(12)]
+            allowed, end = 0, time.monotonic() + seconds
+            while time.monotonic() < end:
+                time.sleep(chance.uniform(0.5, 2))
+                until(lambda: len(pids(served)) == 2, "no other worker", 40)
+                victim = chance.choice(pids(served))
+                os.kill(victim, signal.SIGSTOP)  # so that what it has can be counted before it ends
+                allowed += connections(served)[pids(served).index(victim)]
+                os.kill(victim, signal.SIGKILL)
+                until(lambda ended=victim: ended not in pids(served), "it does not end")
+            stop.set()
+            answered = [ids for asked in asking for ids in asked.result()[0]]
+            lost = sum(asked.result()[1] for asked in asking)
+        assert lost <= allowed
+        assert len(set(answered)) == len(answered) > 100 * seconds
+    logged = Counter(record.id for record in read_records(store / "log"))
+    assert all(logged[id] == 1 for id in answered)
+
+
+def _ask_until(served: Served, stop: threading.Event) -> tuple[list[str], int]:
+    """The ids of the answers, and how many requests got none."""
+    answered, lost = list[str](), 0
+    while not stop.is_set():
+        with httpx.Client(base_url=served.url) as client:
+            try:
+                while not stop.is_set():
+                    answer = client.post("/predict", json=ROWS["iris_model"])
+                    assert answer.status_code == 200
+                    answered.append(answer.json()["id"])
+            except httpx.TransportError:
+                lost += 1
+    return answered, lost
