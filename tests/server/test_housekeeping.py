@@ -1,73 +1,85 @@
-"""The monitor that `salver serve` starts: a process of its own, whose death costs nothing, and that is there again soon."""
+"""The monitor that a server runs: a process of its own, again and again, whose death costs nothing."""
 
 from __future__ import annotations
 
+import asyncio
+import logging
 import time
+from collections.abc import Callable
 from pathlib import Path
 
-import httpx
 import psutil
+import pytest
 
-from tests.models import iris_file
-from tests.serving import Served, serving
+from salver.monitors.results import FOLDER
+from salver.server.housekeeping import look_after
+from tests.log.rows import some, write
 
 PATIENCE_S = 60.0
 
 
-def monitors(server: Served) -> list[psutil.Process]:
-    """The monitors below a server that look at the log by now."""
+def looks() -> list[psutil.Process]:
+    """The looks at a log that this process started and that go on."""
     found: list[psutil.Process] = []
-    for child in psutil.Process(server.process.pid).children(recursive=True):
+    for child in psutil.Process().children():
         try:
-            if "monitor" in child.cmdline() and child.status() != psutil.STATUS_ZOMBIE:
+            if "--beside" in child.cmdline() and child.status() != psutil.STATUS_ZOMBIE:
                 found.append(child)
         except psutil.NoSuchProcess:
             pass
     return found
 
 
-def the_monitor(server: Served) -> psutil.Process:
-    deadline = time.monotonic() + PATIENCE_S
-    while not (found := monitors(server)):
-        assert time.monotonic() < deadline, server.output.read_text()
-        time.sleep(0.05)
-    assert len(found) == 1
-    return found[0]
+def looked(log: Path) -> bool:
+    """Whether a look has been made to its end."""
+    return (log / FOLDER / "results").is_dir()
 
 
-def test_a_monitor_that_is_killed_costs_nothing_and_is_started_again(tmp_path: Path) -> None:
-    with serving([iris_file(tmp_path)]) as server, httpx.Client(base_url=server.url, timeout=30) as client:
+def look_until(log: Path, monitored: str | None, holds: Callable[[], bool]) -> None:
+    """Look after a log until something holds. Raises TimeoutError."""
 
-        def ask() -> float:
-            begun_s = time.monotonic()
-            assert client.post("/predict", json={"features": [5.1, 3.5, 1.4, 0.2]}).status_code == 200
-            return time.monotonic() - begun_s
+    async def wait() -> None:
+        task = asyncio.create_task(look_after(log, look_s=0.05, monitored=monitored))
+        try:
+            async with asyncio.timeout(PATIENCE_S):
+                while not holds():
+                    await asyncio.sleep(0.01)
+        finally:
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
 
-        first = the_monitor(server)
-        ask()
-        first.kill()
-        deadline, took_s = time.monotonic() + PATIENCE_S, [ask()]
-        while not (found := [one for one in monitors(server) if one.pid != first.pid]):
-            assert time.monotonic() < deadline, server.output.read_text()
-            took_s.append(ask())
-        took_s += [ask() for _ in range(200)]  # while the new one begins
-        assert max(took_s) < 1, "no request waits until it is there again, which takes 2 s"
-        assert "the monitor ended: exit code -9; it is started again in 2 s" in server.output.read_text()
-        assert len(found) == 1 and client.get("/health/ready").status_code == 200
-    assert psutil.wait_procs(found, timeout=PATIENCE_S)[1] == [], "it ends with its server"
+    asyncio.run(wait())
 
 
-def test_a_server_that_is_asked_for_none_has_no_monitor(tmp_path: Path) -> None:
-    with serving([iris_file(tmp_path)], arguments=["--no-monitor"]) as server:
-        assert httpx.post(f"{server.url}/predict", json={"features": [5.1, 3.5, 1.4, 0.2]}, timeout=30).status_code == 200
-        assert monitors(server) == []
+def test_the_monitor_looks_again_and_again(tmp_path: Path) -> None:
+    write(tmp_path / "log", some(10))
+    seen: set[int] = set()
+
+    def several() -> bool:
+        seen.update(one.pid for one in looks())
+        return len(seen) > 2
+
+    look_until(tmp_path / "log", str(tmp_path), several)
+    assert looked(tmp_path / "log")
+    assert looks() == [], "none outlives who looks after the log"
 
 
-def test_monitors_end_with_servers_that_are_killed(tmp_path: Path) -> None:
-    """The one that looks at the log, and one that waits for its turn."""
-    file, store = iris_file(tmp_path), tmp_path / "store"
-    with serving([file], store=store) as looking, serving([file], store=store) as waiting:
-        found = [the_monitor(looking), the_monitor(waiting)]
-        looking.process.kill()
-        waiting.process.kill()
-        assert psutil.wait_procs(found, timeout=PATIENCE_S)[1] == []
+def test_a_look_that_is_killed_is_told_and_made_again(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    write(tmp_path / "log", some(10))
+    killed: list[float] = []
+
+    def again() -> bool:
+        if not killed and (found := looks()):
+            found[0].kill()
+            killed.append(time.monotonic())
+        return bool(killed) and looked(tmp_path / "log")
+
+    with caplog.at_level(logging.WARNING, "salver"):
+        look_until(tmp_path / "log", str(tmp_path), again)
+    assert "salver monitor failed on the log" in caplog.text and "exit code -9" in caplog.text
+
+
+def test_who_asks_for_no_monitor_gets_none(tmp_path: Path) -> None:
+    write(tmp_path / "log", some(10))
+    look_until(tmp_path / "log", None, lambda: bool(list(tmp_path.rglob("*.parquet"))))
+    assert not (tmp_path / "log" / FOLDER).exists()

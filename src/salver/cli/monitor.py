@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import os
-import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -23,7 +22,6 @@ if TYPE_CHECKING:
     from salver.monitors.settings import Settings
 
 _EVERY_S = 60.0
-_TURN_S = 5.0  # between looks whether another monitor of the log has ended
 
 
 def add(commands: Commands) -> None:
@@ -41,7 +39,7 @@ def add(commands: Commands) -> None:
     command.add_argument("--until", metavar="WHEN", help="with --promote: rows before then (default: now)")
     command.add_argument("--silence", metavar="ALARM", help="tell nobody of this alarm, and end; its name is in --json")
     command.add_argument("--hours", type=float, default=24.0, help="with --silence: for so long (default %(default)s)")
-    command.add_argument("--with-parent", action="store_true", help=argparse.SUPPRESS)  # end when standard input is closed
+    command.add_argument("--beside", action="store_true", help=argparse.SUPPRESS)  # once, and not while another looks
     add_store(command)
     add_log(command)
     add_json(command)
@@ -58,51 +56,21 @@ def _monitor(given: argparse.Namespace) -> int:
         return _promote(given, log)
     if given.silence:
         return _silence(given, log)
-    ended = _Parent().gone if given.with_parent else _slept
-    while True:
-        with held(log / FOLDER / ".lock") as mine:
-            if mine and given.once:
-                found = _look(given, log, read_settings(log))
-                print_json(found) if given.json else show(found)
-                return 0
-            if mine:
-                return _watch(given, log, ended)
-        if given.once:
+    once = given.once or given.beside
+    with held(log / FOLDER / ".lock", wait=not once) as mine:
+        if not mine and given.beside:
+            return 0  # somebody else looks
+        if not mine:
             raise ConfigError("another monitor is looking at this log right now")
-        if ended(_TURN_S):
+        if given.beside or not once:
+            os.nice(10)  # predictions come first
+        if once:
+            found = _look(given, log, read_settings(log))
+            print_json(found) if given.json else show(found)
             return 0
-
-
-def _watch(given: argparse.Namespace, log: Path, ended: Callable[[float], bool]) -> int:
-    from salver.monitors.settings import read_settings
-
-    os.nice(10)  # predictions come first
-    while True:
-        _look(given, log, read_settings(log))
-        if ended(given.every):
-            return 0
-
-
-class _Parent:
-    """Whoever started this holds the other end of its standard input, which the system closes however that process ends."""
-
-    def __init__(self) -> None:
-        self._closed = threading.Event()
-        threading.Thread(target=self._read, name="salver-parent", daemon=True).start()
-
-    def gone(self, within_s: float) -> bool:
-        """Whether it ends within that time; waits for as long."""
-        return self._closed.wait(within_s)
-
-    def _read(self) -> None:
-        while os.read(0, 4096):
-            pass
-        self._closed.set()
-
-
-def _slept(seconds: float) -> bool:
-    time.sleep(seconds)
-    return False
+        while True:
+            _look(given, log, read_settings(log))
+            time.sleep(given.every)
 
 
 def _look(given: argparse.Namespace, log: Path, settings: Settings) -> list[Watched]:

@@ -33,7 +33,7 @@ def add(commands: Commands) -> None:
     add_watch(serving)
     add_store(serving)
     serving.add_argument("--log", metavar="FOLDER", help="where predictions are logged (default: log/ in the store)")
-    serving.add_argument("--no-monitor", action="store_true", help="start no monitor of the log beside serving")
+    serving.add_argument("--no-monitor", action="store_true", help="do not look at the log with the monitor every minute")
     serving.add_argument("--log-format", choices=("text", "json"), help="how events are told on standard error (default text)")
     serving.add_argument("--no-log", action="store_true", help="do not log predictions")
     add_trust(serving)

@@ -192,12 +192,11 @@ class Serving:
 
     def _beside(self, server: Server) -> None:
         """What one process does beside serving."""
-        from salver.server.housekeeping import look_after, monitor
+        from salver.server.housekeeping import look_after
 
         if self._folder:
-            server.also(look_after(self._folder))
-            if not self._given.no_monitor:
-                server.also(monitor(self._folder, store_url(self._given.store)))
+            monitored = None if self._given.no_monitor else store_url(self._given.store)
+            server.also(look_after(self._folder, monitored=monitored))
 
     def _say(self) -> None:
         from salver.artifact.described import how_served
