@@ -52,6 +52,8 @@ PROBLEMS: list[tuple[str, str, str | None, str]] = [
     ("POST", "/models/nobody/labels", "{}", "unknown_model"),
     ("POST", "/models/iris_model/labels", "{", "invalid_json"),
     ("GET", "/models/iris_model/labels", None, "method_not_allowed"),
+    ("POST", "/models/iris_model/erase", "{", "invalid_json"),
+    ("GET", "/models/iris_model/erase", None, "method_not_allowed"),
     ("GET", "/models/nobody/accuracy", None, "unknown_model"),
     ("POST", "/models/iris_model/accuracy", None, "method_not_allowed"),
     ("POST", "/models", None, "method_not_allowed"),
