@@ -1,70 +1,56 @@
 """The `salver` command: reads the command line and calls the command, each in a module of its own.
 
 Such a module has `add(commands)`, which describes its commands and says which function runs each: `run(given) -> exit code`.
-To add one: write the module and list it in `COMMANDS`. What is heavy is imported when a command runs, not before.
+To add one: write the module and list it in `COMMANDS`. What is heavy is imported when a command runs, not before; of the
+modules, only that of the command is.
 """
 
 from __future__ import annotations
 
 import argparse
 import sys
+from importlib import import_module
 
-from salver.cli import (
-    accuracy,
-    batch,
-    doctor,
-    key,
-    label,
-    log,
-    models,
-    monitor,
-    replay,
-    report,
-    routes,
-    save,
-    serve,
-    stream,
-    trust,
-    versions,
-)
 from salver.cli.events import configure
 from salver.errors import SalverError
 from salver.version import __version__
 
-COMMANDS = (
-    serve,
-    save,
-    models,
-    routes,
-    versions,
-    trust,
-    key,
-    log,
-    label,
-    accuracy,
-    replay,
-    monitor,
-    report,
-    batch,
-    stream,
-    doctor,
-)
-"""In the order in which `salver --help` shows them."""
+COMMANDS = {
+    "serve": ("serve",),
+    "save": ("save",),
+    "models": ("models", "show", "diff", "history"),
+    "routes": ("promote", "demote", "rollback", "canary", "shadow", "tag"),
+    "versions": ("publish", "delete", "verify", "export"),
+    "trust": ("sign", "trust"),
+    "key": ("key",),
+    "log": ("log",),
+    "label": ("label",),
+    "accuracy": ("accuracy",),
+    "replay": ("replay",),
+    "monitor": ("monitor",),
+    "report": ("report",),
+    "batch": ("batch",),
+    "stream": ("stream",),
+    "doctor": ("doctor",),
+}
+"""The commands of each module, in the order in which `salver --help` shows them."""
 
 
-def parser() -> argparse.ArgumentParser:
-    """The whole command line."""
+def parser(command: str | None = None) -> argparse.ArgumentParser:
+    """The whole command line, or as much of it as has `command`."""
     top = argparse.ArgumentParser(prog="salver", description="Takes trained models to production.")
     top.add_argument("--version", action="version", version=f"salver {__version__}")
     commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    for module in COMMANDS:
-        module.add(commands)
+    wanted = [module for module, names in COMMANDS.items() if command in names]
+    for module in wanted or COMMANDS:
+        import_module(f"salver.cli.{module}").add(commands)
     return top
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Run one command; the exit code is 0 only when it did what was asked."""
-    given = parser().parse_args(arguments)
+    arguments = sys.argv[1:] if arguments is None else arguments
+    given = parser(arguments[0] if arguments else None).parse_args(arguments)
     configure()
     try:
         code: int = given.run(given)

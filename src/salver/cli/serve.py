@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import gc
 import logging
 import os
 from typing import TYPE_CHECKING
@@ -50,6 +51,7 @@ def _workers(text: str) -> int:
 
 def serve(given: argparse.Namespace) -> int:
     """Serve until told to stop. Raises SalverError when a model can't be served."""
+    gc.disable()  # while what stays is imported and loaded; a server that is about to answer enables it
     given.changes += [f"events.format={given.log_format}"] if given.log_format else []
     form = server_settings(given).events.format
     configure(form)

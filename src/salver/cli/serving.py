@@ -182,10 +182,12 @@ class Serving:
         return Entrance(engine, settings, Keys(registry_of(self._given).store), audit)
 
     async def _follow(self, engine: Engine, server: Server) -> None:
-        """Let routes say who answers, now and later. Each worker follows for itself."""
+        """Let routes say who answers, now and later. Each worker follows for itself. Files have no routes."""
+        wanted = [one for one, _, _ in self._models]
+        if self._given.models and all(one.reference is None for one in wanted):
+            return
         from salver.cli import following
 
-        wanted = [one for one, _, _ in self._models]
         registry = registry_of(self._given)
         follower = await following.begin(self._given, engine, registry, self._policy, self._folder, wanted)
         following.go_on(server, follower)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import Awaitable, Callable
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from salver.artifact.artifact import Artifact
 from salver.engine.batcher import Limits
@@ -13,12 +13,14 @@ from salver.engine.lane import Append, Lane
 from salver.engine.lifecycle import Lifecycle
 from salver.engine.model import Model
 from salver.engine.routing import Routing
-from salver.engine.shadow import Mirror, Shadow
 from salver.engine.split import Split
 from salver.errors import NotFound, Unavailable
 from salver.log.policy import Policies
 from salver.registry.registry import Registry
 from salver.types.reference import Reference
+
+if TYPE_CHECKING:
+    from salver.engine.shadow import Mirror, Shadow
 
 State = Literal["loading", "ready", "failed"]
 
@@ -109,7 +111,7 @@ class Engine:
     def _mirror(self, name: str, routing: Routing) -> None:
         shadows = self.shadows.get(name)
         for version, lane in self.lanes[name].items():
-            mirror = Mirror(shadows, lane.model.signature.prediction.name) if shadows else None
+            mirror = _mirror_of(lane, shadows) if shadows else None
             lane.mirror = mirror if version == routing.default else None
             if "canary" in lane.others:
                 lane.others["canary"].mirror = mirror
@@ -182,3 +184,9 @@ class Engine:
         if not self.states:
             raise Unavailable("no model is loaded yet", code="loading")
         raise NotFound("several models are served; name one: POST /models/NAME/predict", code="model_not_named")
+
+
+def _mirror_of(lane: Lane, shadows: list[Shadow]) -> Mirror:
+    from salver.engine.shadow import Mirror  # most servers have none
+
+    return Mirror(shadows, lane.model.signature.prediction.name)

@@ -26,7 +26,6 @@ from salver.server.accuracy import AccuracyFace
 from salver.server.asking import ClientGone, ask, server_timing
 from salver.server.body import LARGE_BYTES, read_body
 from salver.server.changing import RouteFace
-from salver.server.docs_page import DocsPage
 from salver.server.encodings import encoded
 from salver.server.entrance import Entrance
 from salver.server.erasing import EraseFace
@@ -34,7 +33,6 @@ from salver.server.formats import media
 from salver.server.hot import HotRoutes
 from salver.server.labels import LabelFace
 from salver.server.metrics import Metrics
-from salver.server.openapi import document
 from salver.server.problems import MEDIA_TYPE, headers_of, problem, status_of, unexpected
 from salver.server.protocols import invocations, v1, v2
 from salver.server.protocols.vertex import VertexFace
@@ -62,7 +60,7 @@ def make_app(engine: Engine, entrance: Entrance, log: Writer | None, worker: Wor
                     Route("/health/ready", face.ready),
                     Route("/metrics", Metrics(engine, log, worker).scrape),
                     Route("/openapi.json", face.openapi),
-                    Route("/docs", DocsPage(engine).show),
+                    Route("/docs", face.docs),
                     *RouteFace(engine).routes(),
                     *LabelFace(engine, log).routes(),
                     *EraseFace(engine, log).routes(),
@@ -151,7 +149,14 @@ class Face:
         return JSONResponse({**describe(lane, whole=True), **followed})
 
     async def openapi(self, http: Request) -> Response:
+        from salver.server.openapi import document
+
         return JSONResponse(document(self._engine))
+
+    async def docs(self, http: Request) -> Response:
+        from salver.server.docs_page import DocsPage
+
+        return await DocsPage(self._engine).show(http)
 
     async def live(self, http: Request) -> Response:
         return JSONResponse({"live": True})

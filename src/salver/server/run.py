@@ -92,6 +92,7 @@ class Server(uvicorn.Server):
             await self._listen(sockets)
         # What is loaded stays: the collector need not walk it again while somebody waits for an answer.
         gc.freeze()
+        gc.enable()
 
     async def _listen(self, sockets: Any) -> None:
         if self.should_exit:
