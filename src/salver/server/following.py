@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 from salver.engine.engine import Engine
-from salver.engine.shadow import facts
 
 
 def described(engine: Engine, name: str) -> dict[str, Any]:
@@ -13,6 +12,8 @@ def described(engine: Engine, name: str) -> dict[str, Any]:
     life = engine.lifecycles.get(name)
     if life is None:
         return {}
+    from salver.engine.shadow import facts
+
     routing = life.routing
     return {
         "routing": {

@@ -11,7 +11,6 @@ from starlette.responses import Response
 
 from salver.engine.engine import Engine
 from salver.engine.lane import Lane
-from salver.engine.shadow import Shadow
 from salver.engine.stats import ROWS, SECONDS, Histogram
 from salver.log.writer import Writer
 from salver.server.samples import Merge, Sample, merged
@@ -22,6 +21,7 @@ if TYPE_CHECKING:
     from prometheus_client import CollectorRegistry
     from prometheus_client.core import Metric as Family
 
+    from salver.engine.shadow import Shadow
     from salver.monitors.accuracy import Accuracy
 
 Samples = Iterable[tuple[tuple[str, ...], float | Histogram]]

@@ -11,7 +11,6 @@ from typing import IO, Any
 
 from salver.errors import InputError
 from salver.server.formats.media import Part
-from salver.tables.cells import cell_reader, text_of
 from salver.types.signature import Output, Signature
 
 _WRONG = "the body is not CSV in UTF-8"
@@ -23,6 +22,8 @@ def require() -> None:
 
 def read(file: IO[bytes], signature: Signature, rows: int, header: bool = True) -> Iterator[Part]:
     """Parts of at most `rows` rows. Without a `header`, cells go by position. Raises InputError."""
+    from salver.tables.cells import cell_reader, text_of
+
     lines = csv.reader(io.TextIOWrapper(file, "utf-8-sig", newline=""), strict=True)
     filled = (line for line in lines if line)
     try:
