@@ -22,8 +22,8 @@ demo: $(VENV)/.demo  ## train a model, serve it, ask it, show the log (KEEP=1 le
 	@$(BIN)/python examples/demo.py $(if $(KEEP),--keep)
 
 test: $(VENV)/.dev programs  ## run the tests
-	$(BIN)/python -m pytest tests/conformance --numprocesses 2 --dist worksteal
-	$(BIN)/python -m pytest --ignore tests/conformance -m "not soak and not alone" --numprocesses 2 --dist loadfile
+	$(BIN)/python -m pytest tests/conformance --numprocesses 2 --max-worker-restart 1 --dist worksteal
+	$(BIN)/python -m pytest --ignore tests/conformance -m "not soak and not alone" --numprocesses 2 --max-worker-restart 1 --dist loadfile
 	$(BIN)/python -m pytest --ignore tests/conformance -m "alone and not soak"
 
 check: $(VENV)/.dev  ## style, types, layers, documentation
@@ -38,7 +38,7 @@ bench: .bench/.made  ## measure beside nginx, Flask and FastAPI (needs wrk and n
 	.bench/bin/python -m benchmarks.drift $(if $(WRITE),--write)
 
 soak: $(VENV)/.dev programs  ## the long runs
-	$(BIN)/python -m pytest -m soak
+	$(BIN)/python -m pytest -m soak --timeout 7200
 
 # The servers that tests start, each with Debian's package. The path is that of root, where some of them lie.
 PROGRAMS := postgres:postgresql redis-server:redis-server nats-server:nats-server rabbitmq-server:rabbitmq-server

@@ -115,7 +115,8 @@ def killed_at_random(server: RedisServer, store: Path, name: str, count: int, se
             assert time.monotonic() < deadline_s, f"{len(done)} of {count}"
         for consumer in consumers:
             consumer.terminate()
-        assert [consumer.wait(30) for consumer in consumers] == [0, 0], "SIGTERM drains"
+        codes = {consumer.wait(30) for consumer in consumers}
+        assert codes <= {0, -signal.SIGTERM} and 0 in codes, "SIGTERM drains; one that only starts has nothing to drain"
     finally:
         for consumer in consumers:
             consumer.kill()
