@@ -12,6 +12,9 @@ else
 install = $(1)/bin/python -m pip install --quiet
 endif
 
+# Salver is compiled once, as an installed package is, whatever the shell says: else each process that tests start compiles it.
+export PYTHONDONTWRITEBYTECODE :=
+
 .DEFAULT_GOAL := help
 .PHONY: help demo test check bench soak programs clean
 

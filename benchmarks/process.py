@@ -17,6 +17,9 @@ from typing import NamedTuple
 _TICKS = os.sysconf("SC_CLK_TCK")
 _PATIENCE_S = 120.0
 
+ENVIRONMENT = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "PYTHONDONTWRITEBYTECODE": ""}
+"""One thread each, and modules compiled once, as those of an installed package are."""
+
 
 class Running(NamedTuple):
     """A started server: its process and where it answers."""
@@ -39,7 +42,7 @@ def running(
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=subprocess.STDOUT,
-            env={**os.environ, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", **(environment or {})},
+            env={**os.environ, **ENVIRONMENT, **(environment or {})},
         )
     try:
         yield Running(process, f"http://127.0.0.1:{port}/predict", started)
