@@ -18,7 +18,7 @@ SOURCE = ROOT / "src" / "salver"
 FILES = sorted(SOURCE.rglob("*.py"))
 
 LAYERS = (
-    ("errors", "config", "version"),
+    ("errors", "config", "version", "client"),
     ("settings",),
     ("types",),
     ("tables",),
@@ -70,11 +70,13 @@ def package_of(file: Path) -> str:
     return file.relative_to(SOURCE).parts[0].removesuffix(".py")
 
 
-def names_of(node: ast.AST) -> list[str]:
+def names_of(node: ast.AST, file: Path) -> list[str]:
     """The modules that an import statement names, in full. `from salver import log` names salver.log."""
     if isinstance(node, ast.Import):
         return [alias.name for alias in node.names]
     if isinstance(node, ast.ImportFrom):
+        if package_of(file) == "client" and node.level == 1:  # it is shipped under two names: docs/decisions
+            return [f"salver.client.{node.module or alias.name}" for alias in node.names]
         assert not node.level, "relative imports hide where they point"
         if node.module == "salver":
             return [f"salver.{alias.name}" for alias in node.names]
@@ -85,7 +87,7 @@ def names_of(node: ast.AST) -> list[str]:
 def imports(file: Path) -> Iterator[Import]:
     """Every import of a file, wherever it stands: inside functions and under TYPE_CHECKING too."""
     for node in ast.walk(parsed(file)):
-        for name in names_of(node):
+        for name in names_of(node, file):
             yield file, getattr(node, "lineno", 0), name
 
 
@@ -93,7 +95,7 @@ def imports_at_import(node: ast.AST, file: Path) -> Iterator[Import]:
     """The imports that run when the module is imported: those outside of functions."""
     for child in ast.iter_child_nodes(node):
         if not isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda):
-            for name in names_of(child):
+            for name in names_of(child, file):
                 yield file, getattr(child, "lineno", 0), name
             yield from imports_at_import(child, file)
 
@@ -135,6 +137,12 @@ def test_imports_point_down(package: str) -> None:
             if top == "salver" and target != package and LEVEL[target] >= LEVEL[package]:
                 wrong.append(f"{where(file, line)}: {package} (layer {LEVEL[package]}) imports {name} (layer {LEVEL[target]})")
     assert not wrong, "\n".join(wrong)
+
+
+def test_the_client_needs_nothing_else_of_ours() -> None:
+    """It is shipped without the rest too."""
+    named = {name for file in (SOURCE / "client").glob("*.py") for _, _, name in imports(file) if name.startswith("salver")}
+    assert {name for name in named if not name.startswith("salver.client.")} == set()
 
 
 def test_no_file_is_called_after_nothing() -> None:

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from salver.batch.run import batch as batch
+    from salver.client.aio import AsyncClient as AsyncClient
+    from salver.client.blocking import Client as Client
     from salver.embedded.model import load as load
     from salver.lower.save import save as save
     from salver.registry.registry import Registry as Registry
@@ -18,6 +20,8 @@ if TYPE_CHECKING:
     from salver.types.signature import Output as Output
 
 _NAMES = {
+    "AsyncClient": "salver.client:AsyncClient",
+    "Client": "salver.client:Client",
     "Column": "salver.types.signature:Column",
     "Output": "salver.types.signature:Output",
     "Registry": "salver.registry.registry:Registry",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import pytest
 from jsonschema import Draft202012Validator
 from openapi_spec_validator import validate
 
+from salver.server.access import ACCESS
 from salver.server.problems import STATUS
 from salver.types.signature import Column, Output
 from tests.echo import echo_folder
@@ -32,8 +34,8 @@ def predictions(whole: dict[str, Any]) -> list[tuple[str, dict[str, Any]]]:
 
 
 def content(described: dict[str, Any]) -> dict[str, Any]:
-    (media,) = described["content"].values()
-    return media
+    """Of the first media type, which is JSON."""
+    return next(iter(described["content"].values()))
 
 
 def test_the_document_is_valid(iris: Served, several: Served) -> None:
@@ -49,9 +51,15 @@ def test_predict_stands_there_only_with_one_model(iris: Served, several: Served)
 
 
 def test_every_example_works_and_its_answer_is_as_described(iris: Served, several: Served) -> None:
+    """Of every protocol and model: what is asked fits its schema, is answered, and so does the answer."""
+    tried = set[str]()
     for served in (iris, several):
         whole = document(served)
-        for path, operation in predictions(whole):
+        for path, operations in whole["paths"].items():
+            operation = operations.get("post", {})
+            if "examples" not in content(operation.get("requestBody", {"content": {"": {}}})):
+                continue
+            tried.add(path)
             asked = content(operation["requestBody"])
             answered = validator(whole, content(operation["responses"]["200"])["schema"])
             for example in asked["examples"].values():
@@ -59,6 +67,23 @@ def test_every_example_works_and_its_answer_is_as_described(iris: Served, severa
                 response = httpx.post(served.url + path, json=example["value"])
                 assert response.status_code == 200, (path, response.text)
                 answered.validate(response.json())
+    for protocol in (
+        "/predict",
+        "/invocations",
+        "/v2/models/churn/infer",
+        "/v1/models/simple:predict",
+        "/models/churn/predict",
+    ):
+        assert protocol in tried
+    assert sum(path.startswith("/v2/") for path in tried) >= 10
+
+
+def test_every_route_is_described(iris: Served) -> None:
+    """Those of the table of access, with the model's name where it types them."""
+    described = {path.replace("/iris_model", "/{}") for path in document(iris)["paths"]}
+    plain = {re.sub(r"\{\w+\}", "{}", path) for path in described}
+    wanted = {re.sub(r"\{\w+\}", "{}", path) for path in ACCESS if "{verb}" not in path and path != "/v2/"}
+    assert wanted <= plain, wanted - plain
 
 
 def test_probabilities_are_described(iris: Served) -> None:

@@ -25,6 +25,14 @@ class Batch:
         self.ended_ns = time.perf_counter_ns()
         self.lines = b""
 
+    def part(self, request: Request, rows: slice) -> Batch:
+        """What came out for one of the requests, whose rows these are, as a batch of its own."""
+        arrays = {name: array[rows] for name, array in self.arrays.items()}
+        outputs = {name: values[rows] for name, values in self.outputs.items()}
+        made = Batch([request], arrays, outputs, self.ids[rows], self.started_ns)
+        made.ended_ns = self.ended_ns
+        return made
+
 
 def values_of(output: Output, array: Any) -> list[Any]:
     """An output's rows as Python values; indices become the classes they stand for."""

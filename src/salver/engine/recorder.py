@@ -1,24 +1,22 @@
-"""What a batch leaves in the log: one line for each of its rows."""
+"""What a batch leaves in the log: one line for each of its rows, or a block for many that came as arrays."""
 
 from __future__ import annotations
 
-import math
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from itertools import chain, repeat
 from operator import attrgetter
-from typing import Any
 
 from salver.engine.batch import Batch
 from salver.engine.request import Request
+from salver.log import blocks
 from salver.log.policy import Policy
-from salver.log.record import Record, encoder, object_maker
+from salver.log.record import Record, encoder, object_maker, spelled
 from salver.types.policies import Flags
 from salver.types.ranges import Flagger
 from salver.types.rows import Row
 from salver.types.signature import Signature
 
-_INFINITIES = {math.inf: "Infinity", -math.inf: "-Infinity"}
 _keys_of = attrgetter("keys")
 
 
@@ -38,6 +36,11 @@ class Recorder:
 
     def lines(self, batch: Batch) -> bytes:
         """The batch's rows as JSON lines."""
+        if self._policy is None and len(batch.ids) >= blocks.ROWS and any(map(_is_large, batch.requests)):
+            return b"".join(self._blocks(batch))
+        return self._lines(batch)
+
+    def _lines(self, batch: Batch) -> bytes:
         name, version, route = self._name, self._version, self._route
         inputs, ts, ended_ns = self._inputs, time.time_ns() // 1000, batch.ended_ns
         asked = batch.requests  # of each row
@@ -64,14 +67,39 @@ class Recorder:
             records = self._policy(records)
         return encoder.encode_lines(records)
 
+    def _blocks(self, batch: Batch) -> Iterator[bytes]:
+        """Each large request as blocks, the others as lines."""
+        start = 0
+        for request in batch.requests:
+            end = start + request.count
+            if _is_large(request):
+                yield from self._blocks_of(request, batch, start)
+            elif request.count:
+                yield self._lines(batch.part(request, slice(start, end)))
+            start = end
+
+    def _blocks_of(self, request: Request, batch: Batch, start: int) -> Iterator[bytes]:
+        assert request.columns is not None
+        columns = {name: request.columns[name] for name in self._names}
+        latency_us, flags = (batch.ended_ns - request.arrived_ns) // 1000, self._flags.of_columns(request.columns)
+        for part in blocks.parts(columns, request.count):
+            rows = slice(start + part.start, start + part.stop)
+            arrays, data, others = blocks.packed(columns, part)
+            outputs = {name: values[rows] for name, values in batch.outputs.items()}
+            block = blocks.Block(
+                part.stop - part.start, time.time_ns() // 1000, self._name, self._version, self._route, request.source,
+                latency_us, batch.ids[rows], self._names, arrays, data, others, outputs, request.trace,
+                {at - part.start: flag for at, flag in flags.items() if part.start <= at < part.stop},
+            )  # fmt: skip
+            yield encoder.encode(block) + b"\n"
+
+
+def _is_large(request: Request) -> bool:
+    return request.columns is not None and request.keys is None and request.count >= blocks.ROWS
+
 
 def _keys(requests: list[Request]) -> Iterable[str | None]:
     """The business key of each row; without end when there is none."""
     if not any(map(_keys_of, requests)):
         return repeat(None)
     return [key for request in requests for key in request.keys or [None] * request.count]
-
-
-def spelled(row: Row) -> list[Any]:
-    """Infinities by name, since JSON has no number for them."""
-    return [_INFINITIES.get(value, value) if isinstance(value, float) else value for value in row]

@@ -16,12 +16,13 @@ from pathlib import Path
 from typing import NamedTuple
 
 from salver.errors import SalverError
+from salver.log.blocks import unfolded
 from salver.log.commit import GRACE_S, ColdFile, Commit, latest, succeed, sweep
 from salver.log.duck import connect, date_of, lines, parquet, quoted
 from salver.log.locks import held
 from salver.log.retention import retain
 from salver.log.segment import sync_folder
-from salver.log.table import KINDS, LOCK, Table
+from salver.log.table import KINDS, LOCK, PREDICTIONS, Table
 
 RUN_BYTES = 2 * 2**30  # of segments a commit
 SMALL_BYTES = 32 * 2**20
@@ -59,7 +60,10 @@ def _segments(table: Table) -> Compacted:
     waiting = [path for path in table.sealed() if path.name not in before.retired]
     while waiting:
         some, waiting = _some(waiting)
-        made = write(table, before.number + 1, lines(table.kind, some))
+        shutil.rmtree(table.unfolding, ignore_errors=True)  # a killed one's
+        unfolding = unfolded(some, table.unfolding) if table.kind is PREDICTIONS else []
+        made = write(table, before.number + 1, lines(table.kind, [*some, *unfolding]))
+        shutil.rmtree(table.unfolding, ignore_errors=True)
         before = succeed(table, before, added=made, retired=some)
         total = Compacted(total.segments + len(some), total.rows + sum(file.rows for file in made), total.files + len(made))
     return total

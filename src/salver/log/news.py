@@ -9,12 +9,14 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from salver.log.blocks import records, unfolded
 from salver.log.commit import Snapshot
 from salver.log.duck import connect, lines, parquet, quoted
 from salver.log.labels import Label
@@ -79,17 +81,19 @@ def news(now: Snapshot, known: dict[str, int]) -> News:
 
 def predictions(of: News, model: str, pointer: str) -> Iterator[Arrays]:
     """The predictions of a model, some at a time: id, key, ts, version, route, weight, value (JSON) and probabilities."""
-    few = [one for end in of.ends for one in _decoded(end, Record) if one.model == model]
+    few = [one for end in of.ends for one in records(end.split(b"\n")) if one.model == model]
     if few:
         yield _of_records(few, pointer)
     if of.hot or of.cold:
-        query = _PREDICTIONS.format(rows=_rows(PREDICTIONS, of), model=quoted(model), pointer=quoted("/" + pointer))
-        yield from _streamed(query)
+        with TemporaryDirectory(prefix="salver-log-") as folder:
+            unfolding = of._replace(hot=[*of.hot, *unfolded(of.hot, Path(folder))])
+            rows = _rows(PREDICTIONS, unfolding)
+            yield from _streamed(_PREDICTIONS.format(rows=rows, model=quoted(model), pointer=quoted("/" + pointer)))
 
 
 def labels(of: News, model: str) -> Iterator[Arrays]:
     """The labels of a model, some at a time: id, key, ts, weight, value (JSON)."""
-    few = [one for end in of.ends for one in _decoded(end, Label) if one.model == model]
+    few = [one for end in of.ends for one in _decoded(end) if one.model == model]
     if few:
         yield {
             "id": _pairs(_of_uuid(one.id) for one in few),
@@ -196,8 +200,8 @@ def widened(table: NDArray[np.float64], width: int) -> NDArray[np.float64]:
     return made
 
 
-def _decoded(end: bytes, kind: type[Any]) -> Iterator[Any]:
-    decode = msgspec.json.Decoder(kind).decode
+def _decoded(end: bytes) -> Iterator[Label]:
+    decode = msgspec.json.Decoder(Label).decode
     for line in end.split(b"\n"):
         try:
             yield decode(line)

@@ -5,12 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-import msgspec
-
+from salver.log.blocks import records
 from salver.log.record import Record
 from salver.log.table import LABELS
-
-_decode = msgspec.json.Decoder(Record).decode
 
 
 def segments(folder: Path) -> list[Path]:
@@ -22,8 +19,4 @@ def read_records(folder: Path) -> Iterator[Record]:
     """Every whole record below `folder`. A line that a killed process left unfinished is passed over."""
     for segment in segments(folder):
         with segment.open("rb") as lines:
-            for line in lines:
-                try:
-                    yield _decode(line)
-                except msgspec.DecodeError:
-                    continue
+            yield from records(lines)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import msgspec
@@ -31,6 +32,13 @@ class Record(msgspec.Struct, omit_defaults=True, gc=False):
 
 
 encoder = msgspec.json.Encoder()
+
+_INFINITIES = {math.inf: "Infinity", -math.inf: "-Infinity"}
+
+
+def spelled(row: Sequence[Any]) -> list[Any]:
+    """Infinities by name, since JSON has no number for them."""
+    return [_INFINITIES.get(value, value) if isinstance(value, float) else value for value in row]
 
 
 def object_maker(names: list[str]) -> Callable[..., Any]:

@@ -13,6 +13,7 @@ from salver.log.locks import is_free
 LABELS = "labels"
 COMMITS = "commits"
 MAKING = ".making"
+UNFOLDING = ".unfolding"
 LOCK = ".lock"
 
 
@@ -87,6 +88,10 @@ class Table:
     @property
     def making(self) -> Path:
         return self.folder / MAKING
+
+    @property
+    def unfolding(self) -> Path:
+        return self.folder / UNFOLDING
 
     def segments(self) -> list[Path]:
         """The hot segments, oldest first. Some may be retired: see salver.log.commit."""

@@ -6,21 +6,19 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-import msgspec
-
+from salver.log.blocks import records
 from salver.log.reader import segments
 from salver.log.record import Record
 
 _LOOK_S = 0.2
 _END_BYTES = 2**20
-_decode = msgspec.json.Decoder(Record).decode
 
 
 def last(log: Path, count: int) -> list[Record]:
     """The last `count` predictions of those that are still hot, oldest first."""
     found: list[Record] = []
     for path in segments(log):
-        found += _records(_end(path, count))
+        found += records(_end(path, count).split(b"\n"))
     return sorted(found, key=lambda record: record.ts)[-count:] if count else []
 
 
@@ -36,7 +34,7 @@ def follow(log: Path) -> Iterator[Record]:
             except FileNotFoundError:
                 continue
             size = _whole(grown)
-            yield from _records(grown[:size])
+            yield from records(grown[:size].split(b"\n"))
             read[path] = read.get(path, 0) + size
         time.sleep(_LOOK_S)
 
@@ -56,13 +54,3 @@ def _end(path: Path, count: int) -> bytes:
             if wanted >= size or data.count(b"\n") > count:
                 return b"\n".join(data.split(b"\n")[-count - 2 :])
             wanted *= 4
-
-
-def _records(data: bytes) -> list[Record]:
-    found: list[Record] = []
-    for line in data.split(b"\n"):
-        try:
-            found.append(_decode(line))
-        except msgspec.DecodeError:  # torn, blank, or the half that a cut left
-            continue
-    return found

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from salver.config import store_folder
 from salver.errors import ConfigError
+from salver.log.blocks import unfolded
 from salver.log.commit import snapshot
 from salver.log.duck import connect, named, quoted, relation
 from salver.log.flat import flat, models_named_in
@@ -120,10 +122,10 @@ def asked(folder: Path, ask: Callable[[duckdb.DuckDBPyConnection], _Read], query
     import duckdb
 
     tries = 0
-    with connection:
+    with connection, TemporaryDirectory(prefix="salver-log-") as scratch:
         while True:
             try:
-                define(connection, folder, query)
+                define(connection, folder, query, Path(scratch))
                 return ask(connection)
             except duckdb.IOException as error:
                 tries += 1
@@ -133,10 +135,13 @@ def asked(folder: Path, ask: Callable[[duckdb.DuckDBPyConnection], _Read], query
                 raise ConfigError(f"DuckDB refuses that: {_first_line(error)}") from error
 
 
-def define(connection: duckdb.DuckDBPyConnection, folder: Path, query: str = "") -> None:
-    """The log's tables on a connection, as the log is now."""
+def define(connection: duckdb.DuckDBPyConnection, folder: Path, query: str, scratch: Path) -> None:
+    """The log's tables on a connection, as the log is now; what is in blocks is unfolded in `scratch` first."""
     for kind in (PREDICTIONS, LABELLED):
-        rows = relation(kind, snapshot(Table(folder, kind)))
+        now = snapshot(Table(folder, kind))
+        if kind is PREDICTIONS:
+            now = now._replace(hot=[*now.hot, *unfolded(now.hot, scratch)])
+        rows = relation(kind, now)
         connection.execute(f"create or replace temp view {kind.name} as select *, make_timestamp(ts) as time from ({rows})")
     connection.execute(f"create or replace temp view labels_in_force as {IN_FORCE}")
     for model in models_named_in(connection, query):

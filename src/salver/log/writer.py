@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Protocol
 
 from salver.errors import LogUnavailable
+from salver.log.blocks import rows_in
 from salver.log.segment import SegmentWriter
 from salver.log.settings import Settings
 
@@ -116,7 +117,7 @@ class DroppingWriter:
 
     def _drop(self, lines: bytes | bytearray) -> None:
         with self._change:
-            self.lines_dropped += lines.count(b"\n")
+            self.lines_dropped += rows_in(lines)
             self.healthy = False
             tell = time.monotonic() >= self._told_s + _TOLD_S
             if tell:

@@ -30,7 +30,7 @@ from salver.server.encodings import encoded
 from salver.server.entrance import Entrance
 from salver.server.erasing import EraseFace
 from salver.server.formats import media
-from salver.server.hot import HotRoutes
+from salver.server.hot_routes import HotRoutes
 from salver.server.labels import LabelFace
 from salver.server.metrics import Metrics
 from salver.server.problems import MEDIA_TYPE, headers_of, problem, status_of, unexpected
@@ -116,12 +116,12 @@ class Face:
         with found.held() as lane:
             if asked:
                 return await predict_table(http, lane, asked, answered)
-            codec = self._routes.codec(lane)
+            codec = self._routes.native(lane)
             body = await read_body(http)
             large = len(body) > LARGE_BYTES
             rows, form, keys = await asyncio.to_thread(codec.question, body) if large else codec.question(body)
             if split is not None and split.by_body and (chosen := split.by_rows(rows, None, keys)) is not lane:
-                lane, codec = chosen, self._routes.codec(chosen)
+                lane, codec = chosen, self._routes.native(chosen)
                 rows, form, keys = codec.question(body)
             parsed_ns = time.perf_counter_ns()
             batch, start = await ask(

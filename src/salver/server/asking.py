@@ -80,15 +80,18 @@ def _taken(request: AskedRequest) -> tuple[Batch, int]:
 def _deadline_ns(http: HttpRequest, arrived_ns: int) -> int:
     """When the caller's time is over; 0 where none was given. Raises InputError."""
     given = http.headers.get(TIMEOUT)
-    if given is None:
-        return 0
+    return 0 if given is None else arrived_ns + timeout_ns(given)
+
+
+def timeout_ns(given: str) -> int:
+    """What the header says. Raises InputError."""
     try:
         timeout_ms = float(given)
     except ValueError:
         timeout_ms = 0.0
     if not 0 < timeout_ms < math.inf:
         raise InputError(f"{TIMEOUT} is a number of milliseconds, more than 0")
-    return arrived_ns + int(timeout_ms * 1e6)
+    return max(1, int(timeout_ms * 1e6))
 
 
 async def answered(lane: Lane, request: AskedRequest) -> tuple[Batch, int]:

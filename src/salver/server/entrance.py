@@ -13,7 +13,7 @@ from salver.engine.engine import Engine
 from salver.errors import ConfigError
 from salver.server.access import Gate
 from salver.server.guarded import Guard
-from salver.server.hot import HotRoutes
+from salver.server.hot_routes import HotRoutes
 from salver.server.protocols.codecs import Codecs
 from salver.server.settings import Settings
 from salver.server.tls import Certificate

@@ -11,8 +11,6 @@ would say the same as the first time, so it is not asked: `heads` remembers what
 from __future__ import annotations
 
 import asyncio
-import re
-from random import random
 from time import perf_counter_ns
 from typing import Any
 
@@ -20,25 +18,18 @@ from msgspec import MsgspecError
 from uvicorn.config import Config
 from uvicorn.server import ServerState
 
-from salver.door.bucket import Bucket
 from salver.engine.batch import Batch
-from salver.engine.engine import Engine
-from salver.engine.lane import Lane
 from salver.engine.request import Request
-from salver.engine.split import Split
 from salver.errors import SalverError
-from salver.server.access import Gate, Headers, Visit, too_fast
+from salver.server.access import too_fast
 from salver.server.formats.media import TABLES
-from salver.server.guarded import Guard, GuardedProtocol
-from salver.server.predict import PLAIN, Codec
-from salver.server.problems import MEDIA_TYPE, headers_of, problem, status_of, unexpected
-from salver.types.reference import Reference
+from salver.server.guarded import GuardedProtocol
+from salver.server.hot_codec import HotCodec, Refusal
+from salver.server.hot_routes import NOTHING, SHORT, HotRoutes, start_of, target_of
+from salver.server.predict import PLAIN
+from salver.server.problems import headers_of, unexpected
+from salver.server.protocols.v2_body import LENGTH_HEADER
 
-BODY_BYTES = 64 * 1024
-"""A larger body is read and answered by the ASGI app, off the event loop where it takes long."""
-
-_TARGET = re.compile(rb"/models/([A-Za-z0-9][A-Za-z0-9_.@-]*)/predict")
-_HEADS = 1024
 _HEAD_BYTES = 4096
 _REASONS = {
     400: b"Bad Request",
@@ -53,15 +44,10 @@ _REASONS = {
 }
 # A header that asks for something the hot path does not do.
 _UNUSUAL = frozenset(
-    (b"transfer-encoding", b"content-encoding", b"expect", b"upgrade", b"server-timing", b"origin", b"x-request-timeout-ms")
+    (b"transfer-encoding", b"content-encoding", b"expect", b"upgrade", b"server-timing", b"origin", LENGTH_HEADER.encode())
 )
 
 _KINDS = frozenset((b"content-type", b"accept"))
-
-_Known = tuple[bytes, int, Any]
-"""A head, the size of the whole message, and the codec that answers it."""
-
-_NOTHING: _Known = (b"", -1, None)
 
 
 class _Unset:
@@ -69,97 +55,6 @@ class _Unset:
 
     def set(self) -> None:
         pass
-
-
-class HotRoutes:
-    """What every connection of a server shares: which targets are hot, and the heads that were seen."""
-
-    def __init__(self, engine: Engine, gate: Gate, guard: Guard) -> None:
-        self.heads: dict[bytes, _Known] = {}
-        self.guard = guard
-        self.body_bytes = min(BODY_BYTES, guard.limits.body_bytes)
-        self.taken = b""  # a target that another protocol has
-        self._engine = engine
-        self._gate = gate
-        self._codecs: dict[tuple[int, ...], Codec] = {}
-        self.headers: list[tuple[bytes, bytes]] | None = None
-        self.ok = b""  # status line and headers up to the value of content-length
-        engine.on_change.append(self.forget)
-
-    def forget(self) -> None:
-        """Forget the heads: what they mean, or who may send them, is not what it was."""
-        for codec in self._codecs.values():
-            codec.current = False
-        self._codecs.clear()
-        self.heads.clear()
-
-    def door(self, target: bytes, headers: Headers, address: str) -> Codec:
-        """The codec of the model that answers a target, for a caller who may ask it. Raises what the gate and `find` raise."""
-        reference = reference_of(target)
-        visit = Visit("POST", "/models/{ref}/predict", {"ref": reference.name}, address) if reference else _short(address)
-        key = self._gate.enter(headers, visit)
-        bucket, split = self._gate.ring.bucket(key), self._engine.split(reference)
-        if split is None:
-            return self.codec(self._engine.find(reference), bucket)
-        if split.header:  # the same head leads to the same version
-            return self.codec(split.by_head(lambda name: _header(headers, name)), bucket)
-        return self.codec(split.default, bucket, split)
-
-    def codec(self, lane: Lane, bucket: Bucket | None = None, split: Split | None = None) -> Codec:
-        """The codec of a lane's model, made once; one of its own for a key whose requests are counted, and one for a split."""
-        place = id(lane), id(bucket), id(split)
-        found = self._codecs.get(place)
-        if found is not None and found.lane is lane and found.bucket is bucket and found.split is split:
-            return found
-        if bucket is not None:
-            made = self.codec(lane, None, split).counted(bucket)
-        else:
-            made = Codec(lane, self.guard.limits) if split is None else self.codec(lane).divided(split)
-        self._codecs[place] = made
-        return made
-
-    def chosen(self, codec: Codec, body: bytes) -> Codec:
-        """The codec of whoever answers this request of a split. Raises InputError."""
-        split = codec.split
-        assert split is not None
-        if not split.by_body:
-            return self.codec(split.at(random() * 100))
-        rows, _, keys = codec.question(body)
-        return self.codec(split.by_rows(rows, None, keys))
-
-    def is_hot(self, target: bytes) -> bool:
-        """Whether a request target is one of the native inference routes, spelled plainly, and nobody else's."""
-        return is_inference(target) and target != self.taken
-
-    def learn(self, head: bytes, codec: Codec, length: int) -> None:
-        """Remember what a head means, until the models change."""
-        if len(self.heads) >= _HEADS:
-            self.heads.clear()
-        self.heads[head] = (head, len(head) + length, codec)
-
-    def tick(self, default_headers: list[tuple[bytes, bytes]]) -> None:
-        """Take over uvicorn's headers, which it makes anew when its clock ticks."""
-        self.headers = default_headers
-        self.ok = _start(b"200 OK", b"application/json", default_headers)
-
-
-def is_inference(target: bytes) -> bool:
-    """Whether a request target is one of the native inference routes, spelled plainly."""
-    return target == b"/predict" or _TARGET.fullmatch(target) is not None
-
-
-def reference_of(target: bytes) -> Reference | None:
-    """The model that an inference route names; None on `/predict`."""
-    found = _TARGET.fullmatch(target)
-    return Reference.parse(found[1].decode("ascii")) if found else None
-
-
-def _header(headers: Headers, name: str) -> str | None:
-    return next((value.decode("latin-1") for at, value in headers if at == name.encode()), None)
-
-
-def _short(address: str) -> Visit:
-    return Visit("POST", "/predict", {}, address)
 
 
 class HotRequest(Request):
@@ -174,7 +69,7 @@ class HotRequest(Request):
     def __init__(self, protocol: HotProtocol) -> None:
         super().__init__(count=0, size_bytes=0, arrived_ns=0, source="http")
         self.protocol = protocol
-        self.target = b""
+        self.target = SHORT
         self.body = b""
         self.more_body = True
         self.keep_alive = True
@@ -200,10 +95,14 @@ class HotRequest(Request):
             protocol.respond(self, response)
 
     def failed(self, error: SalverError) -> None:
-        status, body, protocol = status_of(error), problem(error), self.protocol
+        self.refused(error, self.codec.refusal(error))
+
+    def refused(self, error: SalverError, refusal: Refusal) -> None:
+        """Answer with an error, said as the protocol says it."""
+        (status, body, media_type), protocol = refusal, self.protocol
         more = [*protocol.server_state.default_headers]
         more += [(name.encode(), value.encode()) for name, value in headers_of(error).items()]
-        head = _start(b"%d %b" % (status, _REASONS.get(status, b"Error")), MEDIA_TYPE.encode(), more)
+        head = start_of(b"%d %b" % (status, _REASONS.get(status, b"Error")), media_type.encode(), more)
         protocol.respond(self, b"%b%d\r\n\r\n%b" % (head, len(body), body))
 
 
@@ -226,7 +125,7 @@ class HotProtocol(GuardedProtocol):
         self._hot = HotRequest(self)
         self._between = True  # the parser has read whole messages only
         self._head = b""  # of the message that begins with the data at hand
-        self._known = _NOTHING  # the last message, where it is likely that the next will be like it
+        self._known = NOTHING  # the last message, where it is likely that the next will be like it
         self.active = False  # something was answered since the keep-alive timer last looked
 
     def data_received(self, data: bytes) -> None:
@@ -246,16 +145,17 @@ class HotProtocol(GuardedProtocol):
 
     def _is_known(self, data: bytes) -> bool:
         """Whether `data` is a message with a head that was seen before; then it has been asked."""
-        self._known, self._head = _NOTHING, b""
+        self._known, self._head = NOTHING, b""
         if not self._between or not self._is_idle():
             return False
         end = data.find(b"\r\n\r\n") + 4
         head = data[:end]
-        _, size_bytes, codec = known = self.routes.heads.get(head, _NOTHING)
+        _, size_bytes, codec = known = self.routes.heads.get(head, NOTHING)
         if len(data) != size_bytes or self.flow.write_paused:
             self._head = head if 4 < end <= _HEAD_BYTES else b""
             return False
         self.cycle, self._known = self._hot, known
+        self._hot.columns, self._hot.deadline_ns = None, 0
         self._ask(codec, data[end:])
         return True
 
@@ -269,7 +169,8 @@ class HotProtocol(GuardedProtocol):
             super().on_headers_complete()
             return
         request = self._hot
-        request.target, request.body, request.response_complete = self.url, b"", False
+        request.target, request.body, request.response_complete = target_of(self.url) or SHORT, b"", False
+        request.columns, request.deadline_ns = None, 0
         self.cycle = request
 
     def on_message_complete(self) -> None:
@@ -281,7 +182,7 @@ class HotProtocol(GuardedProtocol):
         try:
             codec = self.routes.door(request.target, self.headers, self._address)
         except SalverError as error:
-            request.failed(error)
+            request.refused(error, request.target.kind.refusal(error))
             return
         head, self._head = self._head, b""
         # Every line must end as HTTP says, or the head's bytes would not be all that the parser took for it.
@@ -341,31 +242,26 @@ class HotProtocol(GuardedProtocol):
                 return False
         return length.isdigit() and 0 < int(length) <= self.routes.body_bytes
 
-    def _ask(self, codec: Codec, body: bytes) -> None:
+    def _ask(self, codec: HotCodec, body: bytes) -> None:
         request = self._hot
         request.response_complete = False
         request.arrived_ns = perf_counter_ns()
         request.codec = codec
         request.size_bytes = len(body)
         try:
-            if codec.bucket is not None and not codec.bucket.take(request.arrived_ns):
-                raise too_fast(codec.bucket, request.arrived_ns)
-            if codec.split is not None:
-                codec = request.codec = self.routes.chosen(codec, body)
+            if codec.is_conditional:
+                codec = request.codec = self._admitted(codec, body)
             if codec.plain is None:
-                rows, form, keys = codec.question(body)
+                codec.fill(request, body)
             else:
                 try:
                     rows, form, keys = [codec.plain(body).features], PLAIN, None
-                except (
-                    MsgspecError,
-                    UnicodeDecodeError,
-                ):  # it asks for more than that, or it is to be said what is wrong with it
+                except (MsgspecError, UnicodeDecodeError):  # it asks for more, or it is to be said what is wrong with it
                     rows, form, keys = codec.question(body, tried=True)
-            request.rows = rows
-            request.form = form
-            request.keys = keys
-            request.count = len(rows)
+                request.rows = rows
+                request.form = form
+                request.keys = keys
+                request.count = len(rows)
             codec.lane.submit(request)
         except SalverError as error:
             request.failed(error)
@@ -373,7 +269,11 @@ class HotProtocol(GuardedProtocol):
             self.logger.exception("a request could not be read")
             request.failed(unexpected(error))
 
-
-def _start(status: bytes, media_type: bytes, headers: list[tuple[bytes, bytes]]) -> bytes:
-    lines = b"".join(b"%b: %b\r\n" % pair for pair in headers)
-    return b"HTTP/1.1 %b\r\ncontent-type: %b\r\n%bcontent-length: " % (status, media_type, lines)
+    def _admitted(self, codec: HotCodec, body: bytes) -> HotCodec:
+        """The codec of whoever answers, for a caller who is not too fast. Raises RateLimited or InputError."""
+        request, bucket = self._hot, codec.bucket
+        if bucket is not None and not bucket.take(request.arrived_ns):
+            raise too_fast(bucket, request.arrived_ns)
+        if codec.timeout_ns:
+            request.deadline_ns = request.arrived_ns + codec.timeout_ns
+        return codec if codec.split is None else self.routes.chosen(codec, body)

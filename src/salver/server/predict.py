@@ -6,19 +6,18 @@ Both the hot path and the plain one call this, so that they can't differ.
 from __future__ import annotations
 
 from collections.abc import Callable
-from copy import copy
 from typing import Any
 
 import msgspec
 from msgspec import UNSET, UnsetType
 
-from salver.door.bucket import Bucket
 from salver.engine.batch import Batch
 from salver.engine.ids import ID_CHARACTERS
 from salver.engine.lane import Lane
-from salver.engine.split import Split
-from salver.errors import InputError
+from salver.errors import InputError, SalverError
 from salver.server import reading
+from salver.server.hot_codec import HotCodec, Refusal
+from salver.server.problems import MEDIA_TYPE, problem, status_of
 from salver.server.settings import Limits
 from salver.types.rows import Row
 
@@ -67,15 +66,12 @@ _any_decoder = msgspec.json.Decoder(_Any)
 _encode = msgspec.json.Encoder().encode
 
 
-class Codec:
+class Codec(HotCodec):
     """Reads questions for one model and writes its answers."""
 
     def __init__(self, lane: Lane, limits: Limits | None = None) -> None:
-        self.lane = lane
-        self.split: Split | None = None  # where a canary may answer instead, by chance or by the body
-        self.bucket: Bucket | None = None  # counts the requests of the key whose codec this is
+        super().__init__(lane)
         self._limits = limits or Limits()
-        self.current = True  # until the models change: then another may answer in its place
         model = lane.model
         self._model = model.name
         self._version = model.version
@@ -96,18 +92,6 @@ class Codec:
         self._end = b'","model":%b,"version":%d}' % (_encode(self._model), self._version)
         self._start = b""
         self._heads: dict[Any, bytes] = {}  # a label → a response with `_start` up to the id
-
-    def counted(self, bucket: Bucket) -> Codec:
-        """The same codec for the key that `bucket` counts."""
-        made = copy(self)
-        made.bucket, made.current = bucket, True
-        return made
-
-    def divided(self, split: Split) -> Codec:
-        """The same codec where others may answer instead."""
-        made = copy(self)
-        made.split, made.current = split, True
-        return made
 
     def question(self, body: bytes, tried: bool = False) -> Question:
         """Decode and check a body; `tried`: `plain` refused it. Raises InputError, which never repeats what was sent."""
@@ -142,7 +126,6 @@ class Codec:
         return _encode(many)
 
     def response(self, form: Form, batch: Batch, start: int, count: int, head: bytes) -> bytes:
-        """`answer` after `head`, which is a response up to the value of content-length, and that length."""
         if form is PLAIN and self._begin:
             if head is not self._start:
                 self._begin_with(head)
@@ -151,6 +134,10 @@ class Codec:
                 return b"".join((found, batch.ids[start].encode(), self._end))
         body = self.answer(form, batch, start, count)
         return b"%b%d\r\n\r\n%b" % (head, len(body), body)
+
+    @staticmethod
+    def refusal(error: SalverError) -> Refusal:
+        return status_of(error), problem(error), MEDIA_TYPE
 
     def _begin_with(self, head: bytes) -> None:
         rest = ID_CHARACTERS + len(self._end)

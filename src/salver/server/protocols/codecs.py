@@ -13,6 +13,12 @@ from salver.server.settings import Limits
 from salver.types.reference import Reference
 
 
+def not_found(name: str, version: str, error: NotFound) -> NotFound:
+    """The refusal of a model or version, in the words that stock clients look for."""
+    which = f" version '{version}'" if version else ""
+    return NotFound(f"Request for unknown model: '{name}'{which} is not found", code=error.code)
+
+
 class Codecs:
     """Finds the codec that answers for a model's name and version as clients give them."""
 
@@ -31,9 +37,7 @@ class Codecs:
             split = self.engine.split(reference) if header else None
             return self.of(split.by_head(header) if split and header else self.engine.find(reference))
         except NotFound as error:
-            # Stock clients look for these words.
-            which = f" version '{version}'" if version else ""
-            raise NotFound(f"Request for unknown model: '{name}'{which} is not found", code=error.code) from error
+            raise not_found(name, version, error) from error
 
     def lane(self, reference: Reference | None, header: Callable[[str], str | None]) -> Lane:
         """The lane that answers a request with these headers; where a field decides who, the default's.

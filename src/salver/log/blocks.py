@@ -1,0 +1,169 @@
+"""Blocks: many rows of one request as a single line of the log, their numbers as bytes. Pure.
+
+To write each number of a large table as text costs more than to predict with it. So rows that came as arrays are left as such,
+and become the lines that they stand for when they are read: `lines_of` makes them, the same that would have been written. Rows
+with a key are never in a block, so that whoever erases need not look into any.
+"""
+
+from __future__ import annotations
+
+import math
+from base64 import b64decode, b64encode
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
+from itertools import chain
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+
+from salver.log.record import Record, encoder, object_maker, spelled
+from salver.types.policies import Flags
+from salver.types.signature import Columns
+
+ROWS = 64
+"""Fewer rows are written one by one."""
+
+BYTES = 8 * 2**20
+"""So many bytes of numbers are in one block at most, unless a single row has more."""
+
+BEGIN = b'{"block":'
+
+_LITTLE = {"f": "<f", "i": "<i", "u": "<u"}
+
+
+class Array(msgspec.Struct, frozen=True):
+    """A column of numbers: its dtype and the shape of a row."""
+
+    name: str
+    dtype: str
+    shape: tuple[int, ...]
+
+
+class Block(msgspec.Struct, omit_defaults=True):
+    """Rows that have all of this in common. `data` are the columns of `arrays`, one after the other, in base64."""
+
+    block: int  # how many rows
+    ts: int
+    model: str
+    version: int
+    route: str
+    source: str
+    latency_us: int
+    ids: list[str]
+    columns: list[str]
+    arrays: list[Array]
+    data: msgspec.Raw
+    others: dict[str, list[Any]]  # columns that are no plain numbers
+    outputs: dict[str, list[Any]]
+    trace: str | None = None
+    flags: dict[int, Flags] = {}
+
+
+_decode_block = msgspec.json.Decoder(Block).decode
+_decode_record = msgspec.json.Decoder(Record).decode
+_decode_records = msgspec.json.Decoder(Record).decode_lines
+_text = msgspec.json.Decoder(str).decode
+
+
+def parts(columns: Columns, count: int) -> Iterator[slice]:
+    """The rows of each block that `count` rows become."""
+    row_bytes = sum(array.nbytes for array in columns.values()) // max(1, count)
+    step = max(1, min(count, BYTES // max(1, row_bytes)))
+    for start in range(0, count, step):
+        yield slice(start, min(start + step, count))
+
+
+def packed(columns: Columns, rows: slice) -> tuple[list[Array], msgspec.Raw, dict[str, list[Any]]]:
+    """Those rows of checked arrays as `arrays`, `data` and `others` of a block."""
+    arrays: list[Array] = []
+    held: list[bytes] = []
+    others: dict[str, list[Any]] = {}
+    for name, column in columns.items():
+        kind, some = column.dtype.kind, column[rows]
+        if kind not in _LITTLE:
+            others[name] = some.tolist()
+            continue
+        dtype = f"{_LITTLE[kind]}{column.dtype.itemsize}"
+        arrays.append(Array(name, dtype, some.shape[1:]))
+        held.append(np.ascontiguousarray(some, dtype).tobytes())
+    return arrays, msgspec.Raw(b'"%b"' % b64encode(b"".join(held))), others
+
+
+def lines_of(line: bytes) -> bytes:
+    """A block as the lines of its rows. Raises msgspec.DecodeError for a torn one."""
+    block = _decode_block(line)
+    columns = {**_unpacked(block), **block.others}
+    inputs, outputs = object_maker(block.columns), object_maker(list(block.outputs))
+    rows = zip(*(columns[name] for name in block.columns), strict=True)
+    answers = zip(*block.outputs.values(), strict=True)
+    return encoder.encode_lines(
+        [
+            Record(
+                made_id, block.ts, block.model, block.version, block.route, block.source, block.latency_us,
+                inputs(*spelled(row)), outputs(*answer), None, block.trace, block.flags.get(at),
+            )
+            for at, (made_id, row, answer) in enumerate(zip(block.ids, rows, answers, strict=True))
+        ]
+    )  # fmt: skip
+
+
+def records(lines: Iterable[bytes]) -> Iterator[Record]:
+    """Every prediction of these lines. What is torn, or was blanked, is passed over."""
+    for line in lines:
+        try:
+            if line.startswith(BEGIN):
+                yield from _decode_records(lines_of(line))
+            else:
+                yield _decode_record(line)
+        except msgspec.DecodeError:
+            continue
+
+
+def rows_in(lines: bytes | bytearray) -> int:
+    """How many predictions whole lines have."""
+    return sum(_rows(line) for line in bytes(lines).splitlines())
+
+
+def unfolded(segments: Sequence[Path], folder: Path) -> list[Path]:
+    """Files in `folder` with the lines that are in blocks of these segments, for those who read nothing but lines.
+
+    A segment that has gone has none; whoever reads its lines will see that too.
+    """
+    made: list[Path] = []
+    for segment in segments:
+        target = folder / f"{segment.stem}.lines"
+        with suppress(FileNotFoundError), segment.open("rb") as lines:
+            blocks = (line for line in lines if line.startswith(BEGIN) and line.endswith(b"\n"))
+            first = next(blocks, None)
+            if first is not None:
+                folder.mkdir(parents=True, exist_ok=True)
+                _write(target, chain((first,), blocks))
+                made.append(target)
+    return made
+
+
+def _write(target: Path, blocks: Iterable[bytes]) -> None:
+    with target.open("wb") as file:
+        for block in blocks:
+            file.write(lines_of(block))
+
+
+def _rows(line: bytes) -> int:
+    if not line.startswith(BEGIN):
+        return 1
+    digits = line[len(BEGIN) : line.index(b",")]
+    return int(digits)
+
+
+def _unpacked(block: Block) -> dict[str, list[Any]]:
+    data = memoryview(b64decode(_text(block.data)))
+    made: dict[str, list[Any]] = {}
+    place = 0
+    for array in block.arrays:
+        size = math.prod(array.shape) * block.block
+        values = np.frombuffer(data, array.dtype, size, place)
+        made[array.name] = values.reshape(block.block, *array.shape).tolist()
+        place += values.nbytes
+    return made
