@@ -78,7 +78,8 @@ def test_a_class_in_a_file_is_served_by_its_own_code(tmp_path: Path) -> None:
         assert refused.status_code == 422
 
 
-def test_the_pack_answers_where_the_source_is_gone(tmp_path: Path) -> None:
+def test_the_pack_answers_where_the_source_is_gone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("PYTHONDONTWRITEBYTECODE", raising=False)
     publish(scorer(tmp_path), "scorer", tmp_path / "artifact")
     (tmp_path / "scorer.py").unlink()
     (tmp_path / "limits.txt").unlink()
@@ -86,6 +87,7 @@ def test_the_pack_answers_where_the_source_is_gone(tmp_path: Path) -> None:
     assert artifact.manifest.runtime.file == "model/pack.own"
     model = Model(artifact)
     model.close()
+    open_artifact(tmp_path / "artifact")  # nothing was written into it
 
 
 @pytest.mark.parametrize(("factor", "chosen"), [("2.0", "exported"), ("3.0", "")])

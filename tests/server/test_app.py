@@ -49,6 +49,11 @@ PROBLEMS: list[tuple[str, str, str | None, str]] = [
     ("POST", "/models/iris_model@9/predict", "{}", "unknown_version"),
     ("POST", "/models/iris_model@/predict", "{}", "invalid_reference"),
     ("GET", "/models/nobody", None, "unknown_model"),
+    ("GET", "/models/nobody/route", None, "unknown_model"),
+    ("POST", "/models/nobody/promote", "{}", "unknown_model"),
+    ("POST", "/models/nobody/rollback", "{}", "unknown_model"),
+    ("POST", "/models/nobody/canary", "{}", "unknown_model"),
+    ("POST", "/models/nobody/shadow", "{}", "unknown_model"),
     ("POST", "/models/nobody/labels", "{}", "unknown_model"),
     ("POST", "/models/iris_model/labels", "{", "invalid_json"),
     ("GET", "/models/iris_model/labels", None, "method_not_allowed"),
@@ -98,6 +103,9 @@ V2_ERRORS: list[tuple[str, str, str | None, int]] = [
     ("POST", "/v2/models/simple/infer", "{}", 400),
     ("POST", "/v2/models/nobody/infer", "{}", 404),
     ("POST", "/v2/repository/index", "[", 400),
+    ("POST", "/v2/repository/models/nobody/load", None, 404),
+    ("POST", "/v2/repository/models/nobody/unload", None, 404),
+    ("POST", "/v2/models/nobody/versions/9/ready", None, 405),
     ("GET", "/v2/nothing", None, 404),
 ]
 

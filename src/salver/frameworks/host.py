@@ -46,6 +46,7 @@ def main(arguments: list[str]) -> None:
     for number in (signal.SIGINT, signal.SIGTERM):
         # Sent to the server's whole group; the server still answers what is in flight and then closes the socket.
         signal.signal(number, signal.SIG_IGN)
+    sys.dont_write_bytecode = True  # a version's folder stays as it was saved, also where it has code
     wire = socket.socket(fileno=int(arguments[0]))
     try:
         trained = read(Path(arguments[1]), tuple(arguments[2:]))
