@@ -123,7 +123,7 @@ def test_an_error_of_v2_is_as_its_clients_read_it(
 
 
 def test_every_route_is_among_these(iris: Served) -> None:
-    """A route that is added gets its line above; errors of TF Serving's, SageMaker's and MLflow's routes have their own shapes."""
+    """A route that is added gets its line above; errors of other protocols have shapes of their own."""
     asked = [path for _, path, _, _ in [*PROBLEMS, *V2_ERRORS]]
     elsewhere = re.compile("/v1/.*|/|/ping|/health|/version|/execution-parameters|/invocations")
     for path in httpx.get(f"{iris.url}/openapi.json").json()["paths"]:
