@@ -22,14 +22,16 @@ class Load(NamedTuple):
     bad: int  # answers that were no 200, and broken connections
 
 
-def load(url: str, body: str, connections: int, seconds: int, headers: Mapping[str, str] | None = None, core: int = 1) -> Load:
-    """POST `body` over and over on kept-alive connections."""
+def load(
+    url: str, body: str, connections: int, seconds: int, headers: Mapping[str, str] | None = None, core: int | None = 1
+) -> Load:
+    """POST `body` over and over on kept-alive connections, from that core or from any."""
     sent = {"Content-Type": "application/json", **(headers or {})}
     with tempfile.NamedTemporaryFile("w", suffix=".lua") as script:
         script.write(f"wrk.method = 'POST'\nwrk.body = {_lua(body)}\n")
         script.writelines(f"wrk.headers[{_lua(name)}] = {_lua(value)}\n" for name, value in sent.items())
         script.flush()
-        pin = ["taskset", "-c", str(core)]
+        pin = [] if core is None else ["taskset", "-c", str(core)]
         wrk = ["wrk", "-t1", f"-c{connections}", f"-d{seconds}s", "--timeout", "20s", "--latency", "-s", script.name, url]
         done = subprocess.run([*pin, *wrk], capture_output=True, text=True, check=True)
     return _read(done.stdout)

@@ -75,7 +75,7 @@ def swap_under_load(store: Path, name: str, row: Sequence[float], swaps: int, ra
     """Swap versions 1 and 2 of a model of the store, whose answers differ on `row`."""
     from salver.registry.registry import Registry
 
-    registry, body = Registry(store), _body(row)
+    registry, body = Registry(store), body_of(row)
     with _served(store, name, cores) as server:
         predictions = {}
         for version in (1, 2):
@@ -111,10 +111,10 @@ def capacity(store: Path, name: str, row: Sequence[float], cores: bool) -> float
     from benchmarks.load import load
 
     with _served(store, name, cores) as server:
-        return load(server.url, _body(row), 32, 5).per_s
+        return load(server.url, body_of(row), 32, 5).per_s
 
 
-def _body(row: Sequence[float]) -> str:
+def body_of(row: Sequence[float]) -> str:
     return json.dumps({"instances": [list(row)] * ROWS})
 
 

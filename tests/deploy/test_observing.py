@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 import yaml
 
-from salver.server.metrics import METRICS, PROCESS
+from salver.server.metric import METRICS
+from salver.server.metrics import PROCESS
 from salver.server.problems import STATUS
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -398,6 +398,8 @@ def test_too_many_connections(tmp_path: Path) -> None:
     with serving(made.models, store=made.store, arguments=["--no-log"]) as served, ExitStack() as stack:
         wires = [stack.enter_context(Wire(served.url)) for _ in range(8)]
         assert [_asked(wire) for wire in wires] == [200] * 5 + [503] * 3
+        text = wires[0].ask(get("/metrics")).body.decode()
+        assert 'salver_refusals_total{code="too_many_connections"} 3.0' in text and "salver_connections 5.0" in text
 
 
 def _fresh(served: Served) -> int:

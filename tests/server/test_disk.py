@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 import time
 from collections.abc import Iterator
@@ -12,6 +13,7 @@ import httpx
 import psutil
 import pytest
 
+from benchmarks.openloop import BROKEN, arrivals, offered, question
 from salver.log.reader import read_records
 from tests.disk import Disk, mounted
 from tests.echo import echo_folder
@@ -40,9 +42,9 @@ def metric(server: Served, name: str) -> float:
     return float(text.partition(f"\n{name} ")[2].split()[0])
 
 
-def until(server: Served, name: str, value: float) -> None:
+def until(server: Served, name: str, value: float, never: bool = False) -> None:
     deadline = time.monotonic() + 15
-    while metric(server, name) != value:
+    while (metric(server, name) == value) == never:
         assert time.monotonic() < deadline, f"{name} is {metric(server, name)}"
         time.sleep(0.05)
 
@@ -96,9 +98,9 @@ def test_on_a_stalled_disk_what_looks_is_answered_and_predictions_are_refused(di
                 assert ask(server, 5).status_code == 503
                 assert httpx.get(f"{server.url}/health/live", timeout=5).status_code == 200
                 took.append(time.perf_counter() - started)
-            assert max(took) < 1.0
+            assert sorted(took)[len(took) // 2] < 0.5 and max(took) < 5
             assert process.memory_info().rss - before < 4 * 2**20
-            assert metric(server, "salver_log_healthy") == 0
+            assert metric(server, "salver_log_healthy") == 0 and metric(server, "salver_log_lag_seconds") > 0.2
             assert httpx.get(f"{server.url}/models", timeout=5).json()["models"][0]["name"] == "echo"
             assert httpx.get(f"{server.url}/health/ready", timeout=5).status_code == 503
             assert not hanging
@@ -109,6 +111,33 @@ def test_on_a_stalled_disk_what_looks_is_answered_and_predictions_are_refused(di
     assert [record.id for record in read_records(disk.folder)] == ids
 
 
+@pytest.mark.parametrize("policy", ["block", "drop"])
+def test_ten_times_too_much_on_a_stalled_disk(disk: Disk, tmp_path: Path, policy: str) -> None:
+    """Memory stays as it is, and what was answered and what was dropped is known to the line."""
+    with serving_on(disk, tmp_path, f'when_full = "{policy}"\n') as server:
+        ids = [ask(server).json()["id"]]
+        hanging = threading.Thread(target=lambda: ids.append(ask(server, 60).json()["id"]))
+        process = psutil.Process(server.process.pid)
+        asked = question(f"{server.url}/predict", b'{"features": [1]}')
+        with disk.stalled():
+            hanging.start()
+            until(server, "salver_log_healthy" if policy == "block" else "salver_log_queued_bytes", 0, never=policy == "drop")
+            with offered(f"{server.url}/predict", [asked], arrivals(4000, 1.0), connections=64, timeout_s=5) as load:
+                load.result()  # pools and buffers have their size
+            before = process.memory_info().rss
+            with offered(f"{server.url}/predict", [asked], arrivals(4000, 4.0), connections=64, timeout_s=5) as load:
+                run = load.result()
+            grown = process.memory_info().rss - before
+        hanging.join(30)
+        until(server, "salver_log_queued_bytes", 0)
+        dropped = metric(server, "salver_log_dropped_lines_total")
+    good = [json.loads(answer.body)["id"] for answer in run.answers if answer.status == 200]
+    assert set(run.statuses) <= {200, 503, BROKEN} and grown < 16 * 2**20
+    assert (len(good) == len(run.answers)) == (policy == "drop")
+    logged = [record.id for record in read_records(disk.folder)]
+    assert len(set(logged)) == len(logged) and set(ids + good) <= set(logged) and dropped == 0
+
+
 def test_with_drop_a_stalled_disk_is_not_noticed_by_callers(disk: Disk, tmp_path: Path) -> None:
     with serving_on(disk, tmp_path, 'when_full = "drop"\n') as server:
         answered = [ask(server).json()["id"]]
@@ -116,7 +145,7 @@ def test_with_drop_a_stalled_disk_is_not_noticed_by_callers(disk: Disk, tmp_path
         with disk.stalled():
             for _ in range(100):
                 answered.append(ask(server, 5).raise_for_status().json()["id"])
-            assert metric(server, "salver_log_queued_bytes") > 0
+            assert metric(server, "salver_log_queued_bytes") > 0 and metric(server, "salver_log_lag_seconds") > 0
         until(server, "salver_log_queued_bytes", 0)
         answered.append(ask(server).json()["id"])
         dropped = metric(server, "salver_log_dropped_lines_total")

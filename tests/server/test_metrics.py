@@ -7,7 +7,7 @@ from pathlib import Path
 import httpx
 from prometheus_client.parser import text_string_to_metric_families
 
-from salver.server.metrics import METRICS
+from salver.server.metric import METRICS
 from tests.serving import Served
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "metrics.md"

@@ -70,7 +70,7 @@ def test_every_worker_answers_with_models_of_each_kind(workers: Served) -> None:
 
 
 def test_any_worker_tells_what_all_have_counted_even_one_that_ended(workers: Served) -> None:
-    before = settled(workers)
+    before, restarts = settled(workers), counted(workers, "salver_worker_restarts_total")
     with ThreadPoolExecutor(4) as pool:
         list(pool.map(lambda _: ask(workers), range(40)))
     until(lambda: {counted(workers) for _ in range(12)} == {before + 40}, "not all have told what they counted")
@@ -80,6 +80,7 @@ def test_any_worker_tells_what_all_have_counted_even_one_that_ended(workers: Ser
     assert {counted(workers) for _ in range(6)} == {before + 40}
     ask(workers)
     until(lambda: counted(workers) == before + 41, "it counts no more")
+    until(lambda: counted(workers, "salver_worker_restarts_total") == restarts + 1, "nobody counts that it was replaced")
 
 
 def settled(served: Served) -> float:
@@ -91,10 +92,10 @@ def settled(served: Served) -> float:
     return seen[-1]
 
 
-def counted(served: Served) -> float:
+def counted(served: Served, name: str = "salver_predictions_total") -> float:
     text = httpx.get(f"{served.url}/metrics").text
     samples = [sample for family in text_string_to_metric_families(text) for sample in family.samples]
-    found = [s.value for s in samples if s.name == "salver_predictions_total" and s.labels["model"] == "iris_model"]
+    found = [s.value for s in samples if s.name == name and s.labels.get("model", "iris_model") == "iris_model"]
     assert len(found) == 1
     return found[0]
 
@@ -125,6 +126,17 @@ def test_a_worker_that_ended_or_hangs_is_replaced(workers: Served) -> None:
     until(lambda: "ended of SIGKILL; another is started" in workers.output.read_text(), "nothing is said")
     assert httpx.get(f"{workers.url}/health/ready").status_code == 200
     assert all(ask(workers).status_code == 200 for _ in range(20))
+
+
+def test_what_one_is_asked_to_let_go_or_wake_all_do(workers: Served) -> None:
+    def answers() -> set[int]:
+        return {ask(workers).status_code for _ in range(12)}
+
+    path = f"{workers.url}/v2/repository/models/iris_model"
+    assert httpx.post(f"{path}/unload").status_code == 200
+    until(lambda: answers() == {404}, "some still answer")
+    assert httpx.post(f"{path}/load").status_code == 200
+    until(lambda: answers() == {200}, "some do not answer again")
 
 
 def test_models_of_an_object_store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,6 +7,8 @@ from collections import Counter
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Literal
 
+import msgspec
+
 from salver.artifact.artifact import Artifact
 from salver.engine.batcher import Limits
 from salver.engine.lane import Append, Lane
@@ -27,6 +29,13 @@ State = Literal["loading", "ready", "failed"]
 _NO_ROUTING = Routing()
 
 
+class Asked(msgspec.Struct, array_like=True, frozen=True):
+    """That a model be awake or not, and when that was asked."""
+
+    at_s: float  # time.monotonic, which all processes of a machine share
+    awake: bool
+
+
 class Engine:
     """Loads versions, finds the lane of a reference, and says whether everything that was asked for is ready."""
 
@@ -39,10 +48,12 @@ class Engine:
         self.refusals: Counter[str] = Counter()  # versions that were refused, by model
         self.default_name = ""  # the model that is meant where none is named, when several are served
         self._awaited: Counter[str] = Counter()
+        self.others_ready: Callable[[], bool] = lambda: True  # those that serve the same beside it, if there are any
         self.leaving = False  # it is not ready any more, and answers what still comes
         self.on_change: list[Callable[[], None]] = []  # called whenever `find` may answer otherwise than before
         self.loader: Callable[[str], Awaitable[None]] | None = None  # wakes a model of this name again; set by who can
         self.unloaded: set[str] = set()  # models that were let go, and can be woken again
+        self.asked: dict[str, Asked] = {}  # what was last asked of a model, for those that serve the same beside it
         self.shadows: dict[str, list[Shadow]] = {}  # by model
         self._splits: dict[str, Split] = {}
         self._append = append
@@ -56,6 +67,11 @@ class Engine:
     def ready(self) -> bool:
         """Whether there is a model, and every one has answered its golden rows."""
         return not self.leaving and bool(self.states) and all(state == "ready" for state in self.states.values())
+
+    @property
+    def all_ready(self) -> bool:
+        """Whether it is ready and so is everybody who answers in its place."""
+        return self.ready and self.others_ready()
 
     def expect(self, name: str) -> None:
         """Say that a model of this name is about to be loaded; until it is, the engine is not ready."""

@@ -30,6 +30,7 @@ class SegmentWriter:
         self.failures = 0
         self.healthy = True  # whether the last write went well
         self.writing = False  # whether `append` is at it: for long, when the disk stalls
+        self.hanging_s: float | None = None  # since when a write hangs, by time.monotonic, as whoever looks from outside says
         self.lines_dropped = 0  # never by this writer: what can't be written is refused
         self.queued_bytes = 0
         self._segment_bytes = segment_bytes
@@ -42,6 +43,12 @@ class SegmentWriter:
         self._until_s = 0.0
         self._size = 0
         self._torn = False
+
+    @property
+    def lag_s(self) -> float:
+        """For how long the lines that are being written have waited."""
+        since_s = self.hanging_s
+        return 0.0 if since_s is None else time.monotonic() - since_s
 
     def append(self, lines: bytes | bytearray) -> None:
         """Write whole lines (each ends in a newline). Raises LogUnavailable when they could not all be written."""

@@ -27,9 +27,12 @@ class Writer(Protocol):
     folder: Path
     healthy: bool  # whether the last lines were written
     writing: bool  # whether a caller waits for the disk right now
+    hanging_s: float | None  # since when a caller does, by time.monotonic; None where nobody has noticed
     lines_dropped: int
     queued_bytes: int
 
+    @property
+    def lag_s(self) -> float: ...
     @property
     def bytes_written(self) -> int: ...
     @property
@@ -61,6 +64,8 @@ class DroppingWriter:
         self.queued_bytes = 0
         self.healthy = True
         self.writing = False  # nobody ever waits
+        self.hanging_s: float | None = None
+        self._oldest_s: float | None = None  # since when the first of the lines waits that are not yet written
         self._writer = writer
         self._room_bytes = room_bytes
         self._waiting: deque[bytes | bytearray] = deque()
@@ -78,11 +83,19 @@ class DroppingWriter:
     def failures(self) -> int:
         return self._writer.failures
 
+    @property
+    def lag_s(self) -> float:
+        """For how long the oldest line that is not yet written has waited."""
+        oldest_s = self._oldest_s
+        return 0.0 if oldest_s is None else time.monotonic() - oldest_s
+
     def append(self, lines: bytes | bytearray) -> None:
         """Leave lines to be written. Never waits for the disk and never raises."""
         with self._change:
             if self.queued_bytes + len(lines) <= self._room_bytes:
                 self.queued_bytes += len(lines)
+                if self._oldest_s is None:
+                    self._oldest_s = time.monotonic()
                 self._waiting.append(bytes(lines))
                 self._change.notify()
                 return
@@ -105,6 +118,7 @@ class DroppingWriter:
                     return
                 lines = b"".join(self._waiting)
                 self._waiting.clear()
+                begun_s = time.monotonic()
             try:
                 self._writer.append(lines)
                 self.healthy = True
@@ -114,6 +128,8 @@ class DroppingWriter:
             finally:
                 with self._change:
                     self.queued_bytes -= len(lines)
+                    # What came meanwhile came after this was taken.
+                    self._oldest_s = begun_s if self._waiting else None
 
     def _drop(self, lines: bytes | bytearray) -> None:
         with self._change:

@@ -6,6 +6,7 @@ A route that is not in the table wants the scope `manage` for all models: whoeve
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Iterable
 from typing import Any, Literal, NamedTuple
 from urllib.parse import urlsplit
@@ -123,6 +124,7 @@ class Gate:
     def __init__(self, ring: Ring, audit: Audit | None, settings: Settings, engine: Engine) -> None:
         self.ring = ring
         self.audit = audit
+        self.refusals: Counter[str] = Counter()  # by their code
         self._settings = settings
         self._engine = engine
 
@@ -131,6 +133,7 @@ class Gate:
         try:
             return self._entered(headers, visit)
         except SalverError as error:
+            self.refusals[error.code] += 1
             if self.audit:
                 who = error.who if isinstance(error, Forbidden) else ""
                 self.audit.refused(_entry("refused", visit, who, status_of(error), error.code))
@@ -140,7 +143,12 @@ class Gate:
         """Count one request of a key. Raises RateLimited."""
         bucket, now_ns = self.ring.bucket(key), time.perf_counter_ns()
         if bucket and not bucket.take(now_ns):
-            raise too_fast(bucket, now_ns)
+            raise self.too_fast(bucket, now_ns)
+
+    def too_fast(self, bucket: Bucket, now_ns: int) -> RateLimited:
+        """The refusal of a key whose bucket is empty."""
+        self.refusals["rate_limited"] += 1
+        return RateLimited("this key asks faster than it may; try again a little later", retry_after_s=bucket.wait_s(now_ns))
 
     def did(self, visit: Visit, key: Key | None, status: int) -> None:
         """Put on record what was changed or labelled."""
@@ -171,11 +179,6 @@ class Gate:
             return
         if urlsplit(origin).hostname not in _HERE:
             raise Forbidden("pages of that origin may not ask this server: set cors.origins", code="forbidden_origin")
-
-
-def too_fast(bucket: Bucket, now_ns: int) -> RateLimited:
-    """The refusal of a key whose bucket is empty."""
-    return RateLimited("this key asks faster than it may; try again a little later", retry_after_s=bucket.wait_s(now_ns))
 
 
 class _Guarded:

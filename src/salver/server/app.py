@@ -32,6 +32,7 @@ from salver.server.erasing import EraseFace
 from salver.server.formats import media
 from salver.server.hot_routes import HotRoutes
 from salver.server.labels import LabelFace
+from salver.server.metric import Seen
 from salver.server.metrics import Metrics
 from salver.server.problems import MEDIA_TYPE, headers_of, problem, status_of, unexpected
 from salver.server.protocols import invocations, v1, v2
@@ -46,7 +47,7 @@ logger = logging.getLogger("salver")
 def make_app(engine: Engine, entrance: Entrance, log: Writer | None, worker: Worker | None = None) -> Starlette:
     """The app that serves `engine`, whose predictions `log` holds, to those who come in by `entrance`, beside other workers."""
     settings = entrance.settings
-    face = Face(engine, entrance.routes, worker)
+    face = Face(engine, entrance.routes)
     app = Starlette(
         routes=[
             *VertexFace(entrance.codecs, settings.protocols, face.predict).routes(entrance.gate),
@@ -58,7 +59,7 @@ def make_app(engine: Engine, entrance: Entrance, log: Writer | None, worker: Wor
                     Route("/models/{ref}/predict", face.predict, methods=["POST"]),
                     Route("/health/live", face.live),
                     Route("/health/ready", face.ready),
-                    Route("/metrics", Metrics(engine, log, worker).scrape),
+                    Route("/metrics", Metrics(Seen(engine, log, entrance.gate, entrance.routes.guard, worker)).scrape),
                     Route("/openapi.json", face.openapi),
                     Route("/docs", face.docs),
                     *RouteFace(engine).routes(),
@@ -100,10 +101,9 @@ _FACES = {v2.PREFIX: v2.respond, v1.PREFIX: v1.respond, invocations.INVOCATIONS:
 class Face:
     """The handlers of the native routes."""
 
-    def __init__(self, engine: Engine, routes: HotRoutes, worker: Worker | None) -> None:
+    def __init__(self, engine: Engine, routes: HotRoutes) -> None:
         self._engine = engine
         self._routes = routes
-        self._worker = worker
 
     async def predict(self, http: Request) -> Response:
         arrived_ns = time.perf_counter_ns()
@@ -162,7 +162,7 @@ class Face:
         return JSONResponse({"live": True})
 
     async def ready(self, http: Request) -> Response:
-        ready = self._engine.ready and (self._worker is None or self._worker.all_ready())
+        ready = self._engine.all_ready
         return JSONResponse({"ready": ready, "models": self._engine.states}, 200 if ready else 503)
 
 

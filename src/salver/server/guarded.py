@@ -31,6 +31,7 @@ class Guard:
     def __init__(self, limits: Limits) -> None:
         self.limits = limits
         self.addresses: Counter[str] = Counter()
+        self.refusals: Counter[str] = Counter()  # by their code
         self.leaving = False  # every answer is the last of its connection
         self.on_close: list[Callable[[], None]] = []
 
@@ -99,6 +100,8 @@ class GuardedProtocol(HttpToolsProtocol):
         """Close the connection, with an answer where there is one and the client can take it for an answer to its request."""
         self._refused = True
         self._since_s = self.loop.time()
+        if error is not None:
+            self._guard.refusals[error.code] += 1
         if self.transport.is_closing():
             return
         cycle = self.cycle

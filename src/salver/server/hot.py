@@ -21,7 +21,6 @@ from uvicorn.server import ServerState
 from salver.engine.batch import Batch
 from salver.engine.request import Request
 from salver.errors import SalverError
-from salver.server.access import too_fast
 from salver.server.formats.media import TABLES
 from salver.server.guarded import GuardedProtocol
 from salver.server.hot_codec import HotCodec, Refusal
@@ -273,7 +272,7 @@ class HotProtocol(GuardedProtocol):
         """The codec of whoever answers, for a caller who is not too fast. Raises RateLimited or InputError."""
         request, bucket = self._hot, codec.bucket
         if bucket is not None and not bucket.take(request.arrived_ns):
-            raise too_fast(bucket, request.arrived_ns)
+            raise self.routes.gate.too_fast(bucket, request.arrived_ns)
         if codec.timeout_ns:
             request.deadline_ns = request.arrived_ns + codec.timeout_ns
         return codec if codec.split is None else self.routes.chosen(codec, body)

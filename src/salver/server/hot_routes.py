@@ -73,7 +73,7 @@ class HotRoutes:
         self.body_bytes = min(BODY_BYTES, guard.limits.body_bytes)
         self.taken = b""  # a target that another protocol has
         self._engine = engine
-        self._gate = gate
+        self.gate = gate
         self._codecs: dict[tuple[Any, ...], Any] = {}
         self._timed: WeakSet[HotCodec] = WeakSet()  # callers think of any number of timeouts
         self.headers: list[tuple[bytes, bytes]] | None = None
@@ -91,8 +91,8 @@ class HotRoutes:
         """The codec of the model that answers a target, for a caller who may ask it. Raises what the gate and `find` raise."""
         reference = target.reference
         parameters = {"ref": reference.name} if reference else {}
-        key = self._gate.enter(headers, Visit("POST", target.template, parameters, address))
-        bucket, kind = self._gate.ring.bucket(key), target.kind
+        key = self.gate.enter(headers, Visit("POST", target.template, parameters, address))
+        bucket, kind = self.gate.ring.bucket(key), target.kind
         given = _header(headers, TIMEOUT)
         try:
             codec = self._found(reference, headers, bucket, kind)

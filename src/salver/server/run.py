@@ -65,6 +65,8 @@ class Server(uvicorn.Server):
         config.ssl = entrance.certificate.context if entrance.certificate else None
         super().__init__(config)
         self._engine = engine
+        if worker is not None:
+            engine.others_ready = worker.all_ready
         self._grpc = _rpc(engine, entrance, grpc_listeners) if grpc_listeners else None
         self._listeners = listeners
         self._worker = worker

@@ -11,6 +11,7 @@ import asyncio
 import logging
 import socket
 import threading
+import time
 from collections.abc import Sequence
 from typing import Any
 
@@ -54,8 +55,10 @@ class Standby:
             before = now
             if stuck_s >= STALL_S:
                 self._log.healthy = False  # the write that returns says otherwise
+                self._log.hanging_s = time.monotonic() - stuck_s
                 logger.error("the log in %s does not take a write: predictions wait or are refused", self._log.folder)
                 asyncio.run(self._stand_in(now))
+                self._log.hanging_s = None
                 logger.warning("the log in %s takes writes again", self._log.folder)
         for one in self._sockets:
             one.close()

@@ -6,7 +6,6 @@ from collections import Counter
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-from salver.engine.engine import Engine
 from salver.log.writer import Writer
 
 if TYPE_CHECKING:
@@ -17,7 +16,7 @@ Samples = Iterable[tuple[tuple[str, ...], float]]
 _COLUMNS = 50  # whose drift is a metric: the most moved; the report has all
 
 
-def drift(engine: Engine, log: Writer | None) -> Samples:
+def drift(log: Writer | None) -> Samples:
     """How far the last window's columns are from the reference."""
     return [
         ((*_watched_labels(one), finding.kind, finding.column), finding.effect.value)
@@ -28,7 +27,7 @@ def drift(engine: Engine, log: Writer | None) -> Samples:
     ]
 
 
-def alarms(engine: Engine, log: Writer | None) -> Samples:
+def alarms(log: Writer | None) -> Samples:
     """Alarms that last, by their level."""
     counts: Counter[tuple[str, ...]] = Counter()
     for one in _watched(log):
@@ -37,7 +36,7 @@ def alarms(engine: Engine, log: Writer | None) -> Samples:
     return [(labels, float(count)) for labels, count in counts.items()]
 
 
-def estimated(engine: Engine, log: Writer | None) -> Samples:
+def estimated(log: Writer | None) -> Samples:
     """The accuracy of the last window, estimated."""
     return [
         ((*_watched_labels(one), name), estimate.value)
@@ -47,7 +46,7 @@ def estimated(engine: Engine, log: Writer | None) -> Samples:
     ]
 
 
-def needed(engine: Engine, log: Writer | None) -> Samples:
+def needed(log: Writer | None) -> Samples:
     """Rows that growing windows lack."""
     return [(_watched_labels(one), float(one.needs_rows)) for one in _watched(log) if not one.segment]
 

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from salver.engine.engine import Asked
 from salver.errors import SalverError
 from salver.server.accepting import Tally
 from salver.server.board import Board
@@ -48,6 +49,7 @@ class Report(msgspec.Struct, array_like=True):
     at_s: float  # time.monotonic
     ready: bool
     counts: list[Sample]
+    asked: dict[str, Asked]
 
 
 Tell = Callable[[bytes], None]
@@ -64,9 +66,11 @@ class Worker:
         self.tally = tally
         self._board = board
         said = self._said(place)
-        self.replaces = said is not None and said.ready  # another was here, was ready, and ended
+        self.is_another = said is not None  # one was here before, and ended
+        self.replaces = said is not None and said.ready
         self.before = [] if said is None else said.counts
         self.count: Callable[[], list[Sample]] = list
+        self._following: asyncio.Future[None] | None = None
 
     async def beat(self, engine: Engine) -> None:
         """Say a few times a second how it is."""
@@ -74,8 +78,37 @@ class Worker:
             # Until one that replaces another is ready, it takes no requests: nothing is less ready than before.
             # One that leaves says nothing of its own: the one in its place would count as the first there.
             ready = engine.ready or engine.leaving or self.replaces
-            self._board.write(self.place, _encode(Report(os.getpid(), time.monotonic(), ready, self.count())))
+            report = Report(os.getpid(), time.monotonic(), ready, self.count(), engine.asked)
+            self._board.write(self.place, _encode(report))
+            if not self._following or self._following.done():
+                self._following = asyncio.ensure_future(self._follow(engine))
             await asyncio.sleep(BEAT_S)
+
+    async def _follow(self, engine: Engine) -> None:
+        """Let models go, or wake them, as another worker was asked to."""
+        if engine.loader is None or "loading" in engine.states.values():
+            return
+        for name, asked in self._asked().items():
+            known = engine.asked.get(name)
+            if known is not None and known.at_s >= asked.at_s:
+                continue
+            engine.asked[name] = asked
+            try:
+                if asked.awake and name in engine.unloaded:
+                    await engine.loader(name)
+                elif not asked.awake and name in engine.lanes:
+                    await engine.unload(name)
+            except SalverError as error:
+                logger.error("worker %d could not do with %s as another was asked: %s", self.place, name, error.message)
+
+    def _asked(self) -> dict[str, Asked]:
+        """What was last asked of each model, in any place."""
+        latest: dict[str, Asked] = {}
+        for said in filter(None, map(self._said, range(self._board.workers))):
+            for name, asked in said.asked.items():
+                if name not in latest or latest[name].at_s < asked.at_s:
+                    latest[name] = asked
+        return latest
 
     def others(self) -> list[list[Sample]]:
         """What all other workers have counted, as they last said."""

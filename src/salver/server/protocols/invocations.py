@@ -64,7 +64,7 @@ class InvocationsFace:
         ]
 
     async def ping(self, http: Request) -> Response:
-        return Response("\n", 200 if self._codecs.engine.ready else 503, media_type="text/plain")
+        return Response("\n", 200 if self._codecs.engine.all_ready else 503, media_type="text/plain")
 
     async def version(self, http: Request) -> Response:
         return Response(__version__, media_type="text/plain")

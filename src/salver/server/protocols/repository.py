@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 import msgspec
 
-from salver.engine.engine import Engine
+from salver.engine.engine import Asked, Engine
 from salver.engine.lane import Lane
 from salver.errors import NotFound
 from salver.server.protocols.infer import Metadata
@@ -43,9 +44,9 @@ async def load(engine: Engine, name: str) -> None:
         raise NotFound(f"failed to load '{name}': this server was not started with it", code="unknown_model")
     if engine.loader is None:
         raise NotFound(f"failed to load '{name}': this server loads no models while it runs", code="unknown_model")
-    if name in engine.lanes:
-        return
-    await engine.loader(name)
+    if name not in engine.lanes:
+        await engine.loader(name)
+    engine.asked[name] = Asked(time.monotonic(), awake=True)
 
 
 async def unload(engine: Engine, name: str) -> None:
@@ -53,6 +54,7 @@ async def unload(engine: Engine, name: str) -> None:
     if name not in engine.lanes:
         raise NotFound(f"Request for unknown model: '{name}' is not found", code="unknown_model")
     await engine.unload(name)
+    engine.asked[name] = Asked(time.monotonic(), awake=False)
 
 
 def statistics(lane: Lane) -> dict[str, Any]:

@@ -74,7 +74,8 @@ class V2Face:
         return _json({"live": True})
 
     async def ready(self, http: Request) -> Response:
-        return _json({"ready": self._engine.ready}, 200 if self._engine.ready else 503)
+        ready = self._engine.all_ready
+        return _json({"ready": ready}, 200 if ready else 503)
 
     async def models(self, http: Request) -> Response:
         return _json({"models": list(self._engine.states)})

@@ -40,7 +40,7 @@ class VertexFace:
         return made + (guard([Route(predict, self.predict, methods=["POST"])], gate, "/predict") if predict else [])
 
     async def health(self, http: Request) -> Response:
-        return Response(b"{}", 200 if self._codecs.engine.ready else 503, media_type=_JSON)
+        return Response(b"{}", 200 if self._codecs.engine.all_ready else 503, media_type=_JSON)
 
     async def predict(self, http: Request) -> Response:
         arrived_ns = time.perf_counter_ns()

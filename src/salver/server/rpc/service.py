@@ -143,7 +143,7 @@ class Service:
         return message("ServerLiveResponse")(live=True)
 
     async def server_ready(self, request: Any) -> Any:
-        return message("ServerReadyResponse")(ready=self._engine.ready)
+        return message("ServerReadyResponse")(ready=self._engine.all_ready)
 
     async def server_metadata(self, request: Any) -> Any:
         return message("ServerMetadataResponse")(name="salver", version=__version__, extensions=EXTENSIONS)

@@ -1,0 +1,209 @@
+"""Ten times what a server can do, asked in open loop: what is still answered, how late, and what an operator sees meanwhile.
+
+    python -m benchmarks.overload --write
+
+One worker pinned to core 0; the load generator, in a process of its own, and the probe of health on core 1. The capacity is
+what wrk gets in closed loop. Then four phases over the same server: 80 % of it, ten times it, 80 % again. The model is slow
+(a search for neighbours), so that the generator can send ten times the capacity and the refusals are a small part of the work.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+from urllib.request import urlopen
+
+from benchmarks import tables
+from benchmarks.load import load
+from benchmarks.openloop import Run, arrivals, offered, percentile, question
+from benchmarks.process import Running, first_answer, free_port, resident_mb, running
+
+SALVER = Path(sys.executable).parent / "salver"
+CONNECTIONS = 512
+PROBE_EVERY_S = 0.02
+USUAL = 0.8
+"""Of the capacity: the load beside which latency is judged."""
+
+
+@dataclass
+class Result:
+    """What was seen. Times in ms, memory in MB, rates a second."""
+
+    times: float
+    capacity_per_s: float
+    offered: int
+    goodput_per_s: float
+    refused: int
+    other: dict[str, int]  # statuses that are neither 200 nor 429 nor 503, and broken connections
+    usual_p99_ms: float
+    accepted_p99_ms: float
+    refused_p99_ms: float
+    late_p99_ms: float  # the generator's own
+    health_worst_ms: float
+    health_failed: int
+    memory_before_mb: float
+    memory_worst_mb: float
+    back_s: float  # from the end of the overload until answers were as quick as at the usual load
+    after_p99_ms: float
+
+    @property
+    def goodput(self) -> float:
+        """As a share of the capacity."""
+        return self.goodput_per_s / self.capacity_per_s
+
+
+class Watch:
+    """Asks a server for its health, and looks at its memory, until told to stop."""
+
+    def __init__(self, server: Running) -> None:
+        self._url = server.url.removesuffix("/predict") + "/health/live"
+        self._pid = server.process.pid
+        self._stopped = threading.Event()
+        self._thread = threading.Thread(target=self._watch)
+        self.took_s: list[float] = []
+        self.failed = 0
+        self.memory_mb: list[float] = []
+
+    def _watch(self) -> None:
+        while not self._stopped.wait(PROBE_EVERY_S):
+            began = time.perf_counter()
+            try:
+                with urlopen(self._url, timeout=5) as answer:
+                    answer.read()
+            except OSError:
+                self.failed += 1
+            self.took_s.append(time.perf_counter() - began)
+            self.memory_mb.append(resident_mb(self._pid))
+
+    def __enter__(self) -> Watch:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self._stopped.set()
+        self._thread.join()
+
+
+def overload(store: Path, model: Path, body: str, times: float, seconds: float, cores: bool = True) -> Result:
+    """One server, at its usual load, then at `times` its capacity, then at the usual load again."""
+    with _served(store, model, cores) as server:
+        first_answer(server, body.encode())
+        capacity_per_s = load(server.url, body, 64, max(2, int(seconds / 2))).per_s
+        usual = _offer(server, body, USUAL * capacity_per_s, seconds, cores)
+        before_mb = resident_mb(server.process.pid)
+        with Watch(server) as watch:
+            over = _offer(server, body, times * capacity_per_s, seconds, cores)
+            after = _offer(server, body, USUAL * capacity_per_s, seconds / 2, cores)
+    statuses = over.statuses
+    return Result(
+        times=times,
+        capacity_per_s=capacity_per_s,
+        offered=len(over.answers),
+        goodput_per_s=over.goodput_per_s,
+        refused=statuses[503] + statuses[429],
+        other={str(status): count for status, count in statuses.items() if status not in (200, 429, 503)},
+        usual_p99_ms=usual.percentile_us(99) / 1e3,
+        accepted_p99_ms=over.percentile_us(99) / 1e3,
+        refused_p99_ms=over.percentile_us(99, 429) / 1e3,
+        late_p99_ms=percentile(over.late_us, 99) / 1e3,
+        health_worst_ms=max(watch.took_s) * 1e3,
+        health_failed=watch.failed,
+        memory_before_mb=before_mb,
+        memory_worst_mb=max(watch.memory_mb),
+        back_s=_back_s(after, usual.percentile_us(99)),
+        after_p99_ms=after.percentile_us(99) / 1e3,
+    )
+
+
+def _back_s(after: Run, bound_us: float) -> float:
+    """Seconds from the end of the overload to the last tenth of one in which anything was refused or much was slow."""
+    last = 0.0
+    for tenth in range(int(after.seconds * 10)):
+        part = [a for a in after.answers if tenth / 10 <= a.due_s < (tenth + 1) / 10]
+        slow = sum(answer.latency_s * 1e6 > 3 * bound_us for answer in part)
+        if any(answer.status != 200 for answer in part) or slow > max(1, len(part) / 20):
+            last = (tenth + 1) / 10
+    return last
+
+
+@contextmanager
+def _served(store: Path, model: Path, cores: bool) -> Iterator[Running]:
+    port = free_port()
+    command = [SALVER, "serve", model, "--store", store, "--port", str(port)]
+    with running(command, port, store / "serve.txt", core=0 if cores else None) as server:
+        yield server
+
+
+def _offer(server: Running, body: str, rate_per_s: float, seconds: float, cores: bool) -> Run:
+    due = arrivals(rate_per_s, seconds, seed=1)
+    core = 1 if cores else None
+    with offered(server.url, [question(server.url, body)], due, connections=CONNECTIONS, core=core) as begun:
+        return begun.result()
+
+
+def neighbours(folder: Path, rows: int = 20_000) -> tuple[Path, str]:
+    """A model that takes milliseconds for a row, and a body for it."""
+    import joblib
+    from sklearn.datasets import make_classification
+    from sklearn.neighbors import KNeighborsClassifier
+
+    X, y = make_classification(rows, 30, n_informative=10, random_state=0)
+    path = folder / "neighbours.pkl"
+    joblib.dump(KNeighborsClassifier(5).fit(X, y), path)
+    return path, json.dumps({"features": X[0].tolist()})
+
+
+COLUMNS: dict[str, Callable[[Result], str]] = {
+    "times the capacity": lambda r: f"{r.times:g}",
+    "capacity/s": lambda r: f"{r.capacity_per_s:,.0f}",
+    "answered": lambda r: f"{r.goodput:.2f} of it",
+    "p99 at 80 %": lambda r: f"{r.usual_p99_ms:.0f} ms",
+    "p99 of what was answered": lambda r: f"{r.accepted_p99_ms:.0f} ms ({r.accepted_p99_ms / r.usual_p99_ms:.1f} ×)",
+    "p99 of refusals": lambda r: f"{r.refused_p99_ms:.0f} ms",
+    "health, slowest": lambda r: f"{r.health_worst_ms:.0f} ms",
+    "memory": lambda r: f"{r.memory_before_mb:.0f} → {r.memory_worst_mb:.0f} MB",
+    "normal after": lambda r: f"{r.back_s:.1f} s",
+}
+
+
+def table(results: list[Result]) -> str:
+    """For docs/measured.md."""
+    cells = [list(COLUMNS), ["--:"] * len(COLUMNS), *([say(result) for say in COLUMNS.values()] for result in results)]
+    return "".join(f"| {' | '.join(row)} |\n" for row in cells)
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--times", type=float, nargs="+", default=[2.0, 10.0])
+    parser.add_argument("--rows", type=int, default=20_000, help="that the model searches: more are slower")
+    parser.add_argument("--seconds", type=float, default=10.0, help="of a phase")
+    parser.add_argument("--write", action="store_true", help="fill the table in docs/measured.md")
+    given = parser.parse_args()
+    os.sched_setaffinity(0, {1})
+    results: list[Result] = []
+    with tempfile.TemporaryDirectory(prefix="salver-overload-") as folder:
+        model, body = neighbours(Path(folder), given.rows)
+        for times in given.times:
+            results.append(overload(Path(folder), model, body, times, given.seconds))
+            print(json.dumps(_shown(results[-1]), indent=1), flush=True)
+    if given.write:
+        tables.fill(Path("docs/measured.md"), "overload", table(results))
+    return 0
+
+
+def _shown(result: Result) -> dict[str, Any]:
+    return {"goodput": round(result.goodput, 3)} | asdict(result)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
