@@ -8,15 +8,18 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pyarrow as pa
 
 from salver.batch.outputs import names_of
 from salver.batch.reading import Chunk
 from salver.batch.score import Scorer
+from salver.embedded.model import Awake, LoadedModel
 from salver.engine.batch import values_of
 from salver.lower.proof import largest_difference
 from salver.lower.rows import proof_rows
 from salver.types.signature import Column, Columns, Output
+from tests.conformance.protocols import WAYS
 from tests.conformance.subject import NATIVE, Answer, Subject, as_sent
 
 CHECKS: list[Callable[[Subject], None]] = []
@@ -24,6 +27,7 @@ CHECKS: list[Callable[[Subject], None]] = []
 SECRET = "s3cr3t-value"
 SECRET_NUMBER = 778_177_810
 _OTHER_SEED = 7
+_THIRD_SEED = 11
 _ROWS = 10_000
 _NATIVE_ROWS = 300
 _NATIVE_TOLERANCE = 1e-6
@@ -205,6 +209,45 @@ def rows_it_was_not_proven_on_agree_too(subject: Subject) -> None:
     want = expected(subject, columns)
     got = ask_many(subject, rows)
     assert_agree(subject, subject.signature.prediction, want["prediction"], got["predictions"])
+
+
+@check
+def every_protocol_gives_the_numbers_of_the_library(subject: Subject) -> None:
+    """Rows made anew, as `salver.load().predict` answers them: to the last bit, where the model is lowered."""
+    made = proof_rows(subject.trained.model, subject.signature, 20 * _FEW, seed=_THIRD_SEED)
+    kept = np.all(
+        [[spoken(column, value) for value in made[column.name].tolist()] for column in subject.signature.columns], axis=0
+    )
+    places = np.flatnonzero(kept)[:_FEW]
+    assert len(places)
+    columns = {name: made[name][places] for name in subject.signature.names}
+    output = subject.signature.prediction
+    want = LoadedModel(Awake(subject.model), None, None).predict(columns)
+    table = {name: [None if is_none(value) else value for value in column.tolist()] for name, column in columns.items()}
+    for name, way in WAYS.items():
+        assert_same_numbers(subject, output, want, subject.ask_by(way, table), name)
+
+
+def spoken(column: Column, value: Any) -> bool:
+    """Whether every protocol can say a value: not infinity, empty text, or that a text or whole number is missing."""
+    if is_none(value):
+        return column.dtype.startswith("float")
+    return not (value == "" or (isinstance(value, float) and np.isinf(value)))
+
+
+def is_none(value: Any) -> bool:
+    return value is None or value is pd.NA or value != value
+
+
+def assert_same_numbers(subject: Subject, output: Output, want: Any, got: list[Any], way: str) -> None:
+    if output.classes is not None or not output.dtype.startswith("float"):
+        assert np.asarray(want).tolist() == got, way
+        return
+    a, b = np.array(want, output.dtype), np.array(got, output.dtype)
+    a[~np.isfinite(a)] = np.nan
+    b[~np.isfinite(b)] = np.nan
+    tolerance = _NATIVE_TOLERANCE if subject.served_by == NATIVE else 0.0
+    assert a.shape == b.shape and largest_difference(a.astype(float), b.astype(float)) <= tolerance, way
 
 
 @check

@@ -14,21 +14,27 @@ import cloudpickle
 import msgspec
 import numpy as np
 import pandas as pd
+from httpx import ASGITransport, AsyncClient
 
 from salver.artifact.artifact import open_artifact
 from salver.artifact.manifest import Lowering
 from salver.artifact.trust import Policy
-from salver.engine.lane import Lane
+from salver.engine.engine import Engine
 from salver.engine.model import Model
 from salver.errors import SalverError
 from salver.frameworks.files import adapt
 from salver.log.record import Record
 from salver.lower.publish import publish
+from salver.server.app import make_app
 from salver.server.asking import AskedRequest
+from salver.server.entrance import Entrance
 from salver.server.predict import Codec
 from salver.server.problems import problem, status_of
+from salver.server.protocols import infer
+from salver.server.settings import Limits
 from salver.types.signature import Columns
 from tests.conformance.case import Case
+from tests.conformance.protocols import Table, Way
 
 NATIVE = "native"
 _SPELLED = {float("inf"): "Infinity", float("-inf"): "-Infinity"}
@@ -59,12 +65,14 @@ class Subject:
         self.model = Model(self.artifact)
         self.signature = self.model.signature
         self._written = bytearray()
-        self._lane = Lane(self.model, self._written.extend)
-        self._codec = Codec(self._lane)
+        engine = Engine(self._written.extend)
+        self.lane = engine.take(self.model)
+        self._codec = Codec(self.lane)
+        self._app = make_app(engine, Entrance(engine), None)
         self._loop = asyncio.Runner()
 
     def close(self) -> None:
-        self._loop.run(self._lane.close())
+        self._loop.run(self.lane.close())
         self._loop.close()
 
     @property
@@ -108,6 +116,15 @@ class Subject:
         text = answer.decode()
         return Answer(status, text, json.loads(text, parse_constant=_refuse_constant))
 
+    def ask_by(self, way: Way, table: Table) -> list[Any]:
+        """Send the columns of a table in the way of another protocol, through the app and all that lies behind it."""
+
+        async def asked() -> list[Any]:
+            async with AsyncClient(transport=ASGITransport(self._app), base_url="http://subject") as client:
+                return await way(client, infer.Codec(self.lane, Limits()), table)
+
+        return self._loop.run(asked())
+
     @property
     def records(self) -> list[Record]:
         """What the last question left in the log."""
@@ -123,7 +140,7 @@ class Subject:
             source="http",
             keys=keys,
         )
-        self._lane.submit(request)
+        self.lane.submit(request)
         batch, start = await request.reply
         return self._codec.answer(form, batch, start, len(rows))
 
