@@ -44,7 +44,7 @@ soak: $(VENV)/.dev programs  ## the long runs
 	$(BIN)/python -m pytest -m soak --timeout 7200
 
 # The servers that tests start, each with Debian's package. The path is that of root, where some of them lie.
-PROGRAMS := postgres:postgresql redis-server:redis-server nats-server:nats-server rabbitmq-server:rabbitmq-server
+PROGRAMS := postgres:postgresql redis-server:redis-server nats-server:nats-server rabbitmq-server:rabbitmq-server chromium:chromium
 
 programs:  ## the servers that tests start, from Debian (installs what is missing, as root)
 	@PATH="$$PATH:/usr/sbin:$$(echo /usr/lib/postgresql/*/bin)"; missing=; \

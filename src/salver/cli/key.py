@@ -26,9 +26,9 @@ def add(commands: Commands) -> None:
         "--scope",
         dest="scopes",
         action="append",
-        choices=("predict", "label", "manage"),
+        choices=("predict", "label", "read", "manage"),
         metavar="SCOPE",
-        help="what it opens: predict (the default), label, manage; may be given several times",
+        help="what it opens: predict (the default), label, read (the dashboard), manage; may be given several times",
     )
     new.add_argument(
         "--model", dest="models", action="append", default=[], help="for this model only; may be given several times"

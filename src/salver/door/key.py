@@ -17,7 +17,7 @@ import msgspec
 
 from salver.errors import ConfigError
 
-Scope = Literal["predict", "label", "manage"]
+Scope = Literal["predict", "label", "read", "manage"]
 SCOPES: tuple[Scope, ...] = get_args(Scope)
 ALL = "*"
 """Where a model's name stands: all of them, which a key that is limited to some does not open."""

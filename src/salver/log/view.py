@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from salver.config import store_folder
 from salver.errors import ConfigError
 from salver.log.blocks import unfolded
-from salver.log.commit import snapshot
+from salver.log.commit import Snapshot, snapshot
 from salver.log.duck import connect, named, quoted, relation
 from salver.log.flat import flat, models_named_in
 from salver.log.table import LABELLED, PREDICTIONS, Table
@@ -113,10 +114,29 @@ class Answer:
         return asked(self._folder, run, self._query)
 
 
-def asked(folder: Path, ask: Callable[[duckdb.DuckDBPyConnection], _Read], query: str = "") -> _Read:
+class Stretch(NamedTuple):
+    """Rows of one model, from a time on and before another (µs): all that a question is about, so no other file is opened."""
+
+    model: str
+    since_us: int
+    until_us: int
+
+    def of(self, now: Snapshot) -> Snapshot:
+        """The files that can have such rows: cold ones by model and day, hot ones by when they were last written."""
+        first, last = (datetime.fromtimestamp(us / 1e6, UTC).date().isoformat() for us in (self.since_us, self.until_us))
+        kept = {file.path for file in now.commit.files if file.model == self.model and first <= file.date <= last}
+        cold = [path for path, file in zip(now.cold, now.commit.files, strict=True) if file.path in kept]
+        hot = [path for path in now.hot if path.exists() and path.stat().st_mtime * 1e6 >= self.since_us]
+        return now._replace(hot=hot, cold=cold)
+
+
+def asked(
+    folder: Path, ask: Callable[[duckdb.DuckDBPyConnection], _Read], query: str = "", only: Stretch | None = None
+) -> _Read:
     """What `ask` makes of a connection that has the log's tables, and those of the models that `query` names.
 
-    Begins again when a file was made cold, or removed, between the listing and its turn. Raises ConfigError.
+    With `only`, predictions and labels are of the files that can have such rows. Begins again when a file was made cold, or
+    removed, between the listing and its turn. Raises ConfigError.
     """
     connection = connect()
     import duckdb
@@ -125,7 +145,7 @@ def asked(folder: Path, ask: Callable[[duckdb.DuckDBPyConnection], _Read], query
     with connection, TemporaryDirectory(prefix="salver-log-") as scratch:
         while True:
             try:
-                define(connection, folder, query, Path(scratch))
+                define(connection, folder, query, Path(scratch), only)
                 return ask(connection)
             except duckdb.IOException as error:
                 tries += 1
@@ -135,10 +155,12 @@ def asked(folder: Path, ask: Callable[[duckdb.DuckDBPyConnection], _Read], query
                 raise ConfigError(f"DuckDB refuses that: {_first_line(error)}") from error
 
 
-def define(connection: duckdb.DuckDBPyConnection, folder: Path, query: str, scratch: Path) -> None:
+def define(connection: duckdb.DuckDBPyConnection, folder: Path, query: str, scratch: Path, only: Stretch | None = None) -> None:
     """The log's tables on a connection, as the log is now; what is in blocks is unfolded in `scratch` first."""
     for kind in (PREDICTIONS, LABELLED):
         now = snapshot(Table(folder, kind))
+        if only is not None:
+            now = only.of(now)
         if kind is PREDICTIONS:
             now = now._replace(hot=[*now.hot, *unfolded(now.hot, scratch)])
         rows = relation(kind, now)

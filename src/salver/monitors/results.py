@@ -13,7 +13,7 @@ from salver.monitors.estimate import Estimate
 from salver.monitors.judge import Finding
 
 FOLDER = "monitor"
-_RESULTS = "results"
+RESULTS = "results"
 
 
 class Seen(msgspec.Struct):
@@ -50,7 +50,7 @@ class Watched(msgspec.Struct):
 def read_results(log: Path) -> list[Watched]:
     """What was found last."""
     made: list[Watched] = []
-    for path in sorted((log / FOLDER / _RESULTS).glob("*.json")):
+    for path in sorted((log / FOLDER / RESULTS).glob("*.json")):
         try:
             made += msgspec.json.decode(path.read_bytes(), type=list[Watched])
         except (OSError, msgspec.DecodeError):
@@ -60,7 +60,7 @@ def read_results(log: Path) -> list[Watched]:
 
 def write_results(log: Path, found: list[Watched]) -> None:
     """What was found now, whole or not at all."""
-    folder = log / FOLDER / _RESULTS
+    folder = log / FOLDER / RESULTS
     folder.mkdir(parents=True, exist_ok=True)
     by_model: defaultdict[str, list[Watched]] = defaultdict(list)
     for one in found:

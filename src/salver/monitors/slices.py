@@ -71,7 +71,9 @@ class Slicer(NamedTuple):
             for value in values:
                 here = np.flatnonzero(texts == value)
                 if len(here):
-                    yield f"{name}={value}", picked(rows, here)
+                    some = picked(rows, here)  # of the column itself there is nothing to say: it has that value
+                    rest = {column: array for column, array in some.columns.items() if column != name}
+                    yield f"{name}={value}", some._replace(columns=rest)
 
 
 def by_slice(rows: Rows, wanted: NDArray[np.int64]) -> Iterator[tuple[int, Rows]]:

@@ -86,6 +86,11 @@ class Store:
         query = f"select start, rows from slices where {_TRACK}"
         return dict(self._db.execute(query, track).fetchall())
 
+    def rows(self, track: Track, since_us: int) -> dict[int, int]:
+        """As `counted`, from a time on."""
+        query = f"select start, rows from slices where {_TRACK} and start >= ?"
+        return dict(self._db.execute(query, (*track, since_us)).fetchall())
+
     def put_slices(self, track: Track, windows: Iterable[Window]) -> None:
         """Slices as they are now; verdicts of windows that held them before are taken back."""
         for window in windows:
@@ -112,6 +117,11 @@ class Store:
         query = f"select data, counts from verdicts where {_TRACK} order by start desc limit ?"
         found = self._db.execute(query, (*track, last)).fetchall()
         return [(msgspec.json.decode(data, type=Verdict), Window.from_bytes(counts)) for data, counts in reversed(found)]
+
+    def window(self, track: Track, start_us: int) -> Window | None:
+        """The counts of the judged window that began then."""
+        row = self._db.execute(f"select counts from verdicts where {_TRACK} and start = ?", (*track, start_us)).fetchone()
+        return None if row is None else Window.from_bytes(row[0])
 
     def reference(self, model: str, version: int) -> Reference | None:
         row = self._db.execute("select data from refs where model = ? and version = ?", (model, version)).fetchone()

@@ -24,7 +24,8 @@ from salver.errors import Forbidden, NotFound, RateLimited, SalverError
 from salver.server.problems import status_of
 from salver.server.settings import Settings
 
-Wants = Literal["nothing", "a key", "metrics", "docs", "predict", "label", "manage"]
+Wants = Literal["nothing", "a key", "metrics", "docs", "sign in", "read", "read some", "predict", "label", "manage"]
+"""`read some`: of the models that the key is for, which the page is limited to."""
 
 ACCESS: dict[str, Wants] = {
     "/health/live": "nothing",
@@ -45,6 +46,16 @@ ACCESS: dict[str, Wants] = {
     "/models/{ref}/labels": "label",
     "/models/{ref}/accuracy": "label",
     "/": "nothing",
+    "/ui": "read some",
+    "/ui/login": "sign in",
+    "/ui/logout": "sign in",
+    "/ui/static/{file}": "sign in",
+    "/ui/alarms": "read some",
+    "/ui/models/{ref}": "read",
+    "/ui/models/{ref}/do/{verb}": "manage",
+    "/ui/models/{ref}/try": "read",
+    "/ui/models/{ref}/predictions/{id}": "read",
+    "/ui/models/{ref}/{page}": "read",
     "/v1/models": "predict",
     "/v1/models/{model}": "predict",
     "/v1/models/{model}/metadata": "predict",
@@ -87,11 +98,19 @@ ACCESS: dict[str, Wants] = {
 
 WHO = "salver.who"
 """Where a scope has the name of the caller's key, if there is one."""
+KEY = "salver.key"
+"""Where it has the key itself, or None."""
 
 _SHORT = frozenset(("/predict", "/invocations"))
 """Routes that mean the only model that is served, or the default one."""
 
-_SCOPES: dict[Wants, door_key.Scope] = {"predict": "predict", "label": "label", "manage": "manage"}
+_SCOPES: dict[Wants, door_key.Scope] = {
+    "read": "read",
+    "read some": "read",
+    "predict": "predict",
+    "label": "label",
+    "manage": "manage",
+}
 _PARAMETERS = ("ref", "model", "name")
 _READS = frozenset(("GET", "HEAD"))
 _HERE = frozenset(("localhost", "127.0.0.1", "::1"))
@@ -128,6 +147,11 @@ class Gate:
         self._settings = settings
         self._engine = engine
 
+    @property
+    def manages(self) -> bool:
+        """Whether anybody may change here what is served."""
+        return self._settings.access.manage != "off"
+
     def enter(self, headers: Headers, visit: Visit) -> Key | None:
         """The key of a caller who may do that; None where none is needed. It has not been counted."""
         try:
@@ -157,7 +181,15 @@ class Gate:
 
     def _entered(self, headers: Headers, visit: Visit) -> Key | None:
         wants, access = visit.wants, self._settings.access
-        who = {"metrics": access.metrics, "docs": access.docs, "manage": access.manage, "nothing": "open"}.get(wants, "key")
+        who = {
+            "nothing": "open",
+            "metrics": access.metrics,
+            "docs": access.docs,
+            "manage": access.manage,
+            "read": access.dashboard,
+            "read some": access.dashboard,
+            "sign in": "off" if access.dashboard == "off" else "open",
+        }.get(wants, "key")
         if who == "off":
             raise NotFound("no such route; GET /docs lists them")
         if who == "open":
@@ -168,7 +200,7 @@ class Gate:
         return self.ring.enter(shown_in(headers), _SCOPES.get(wants), self._about(visit))
 
     def _about(self, visit: Visit) -> str | None:
-        if visit.wants == "a key":
+        if visit.wants in ("a key", "read some"):
             return None
         return visit.model or (visit.template in _SHORT and self._engine.short_name) or ALL
 
@@ -195,6 +227,7 @@ class _Guarded:
         key = self._gate.enter(scope["headers"], visit)
         self._gate.count(key)
         scope[WHO] = key.name if key else ""
+        scope[KEY] = key
         if visit.wants not in ("label", "manage") or visit.method in _READS:
             await self._app(scope, receive, send)
             return

@@ -26,6 +26,7 @@ from salver.server.accuracy import AccuracyFace
 from salver.server.asking import ClientGone, ask, server_timing
 from salver.server.body import LARGE_BYTES, read_body
 from salver.server.changing import RouteFace
+from salver.server.dashboard import DashboardFace
 from salver.server.encodings import encoded
 from salver.server.entrance import Entrance
 from salver.server.erasing import EraseFace
@@ -48,9 +49,11 @@ def make_app(engine: Engine, entrance: Entrance, log: Writer | None, worker: Wor
     """The app that serves `engine`, whose predictions `log` holds, to those who come in by `entrance`, beside other workers."""
     settings = entrance.settings
     face = Face(engine, entrance.routes)
+    metrics = Metrics(Seen(engine, log, entrance.gate, entrance.routes.guard, worker))
     app = Starlette(
         routes=[
             *VertexFace(entrance.codecs, settings.protocols, face.predict).routes(entrance.gate),
+            *DashboardFace(engine, log, entrance, metrics).routes(),
             *guard(
                 [
                     Route("/predict", face.predict, methods=["POST"]),
@@ -59,7 +62,7 @@ def make_app(engine: Engine, entrance: Entrance, log: Writer | None, worker: Wor
                     Route("/models/{ref}/predict", face.predict, methods=["POST"]),
                     Route("/health/live", face.live),
                     Route("/health/ready", face.ready),
-                    Route("/metrics", Metrics(Seen(engine, log, entrance.gate, entrance.routes.guard, worker)).scrape),
+                    Route("/metrics", metrics.scrape),
                     Route("/openapi.json", face.openapi),
                     Route("/docs", face.docs),
                     *RouteFace(engine).routes(),

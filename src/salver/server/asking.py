@@ -58,7 +58,7 @@ async def ask(
     )
     request.deadline_ns = _deadline_ns(http, arrived_ns)
     lane.submit(request)
-    leaving = asyncio.ensure_future(_disconnected(http))
+    leaving = asyncio.ensure_future(disconnected(http))
     try:
         await asyncio.wait((request.reply, leaving), return_when=asyncio.FIRST_COMPLETED)
     finally:
@@ -116,6 +116,7 @@ def server_timing(arrived_ns: int, parsed_ns: int, batch: Batch, now_ns: int) ->
     return ", ".join(f"{name};dur={max(ns, 0) / 1e6:.3f}" for name, ns in phases.items())
 
 
-async def _disconnected(http: HttpRequest) -> None:
+async def disconnected(http: HttpRequest) -> None:
+    """Returns when the client leaves."""
     while (await http.receive())["type"] != "http.disconnect":
         pass

@@ -64,6 +64,15 @@ def _end_shadow(registry: Registry, reference: str, change: Change) -> Route:
     return registry.end_shadow(reference, by=change.by, why=change.why)
 
 
+ROUTED: dict[str, dict[str, Verb]] = {
+    "promote": {"POST": _promote},
+    "rollback": {"POST": _rollback},
+    "canary": {"POST": _canary, "DELETE": _end_canary},
+    "shadow": {"POST": _shadow, "DELETE": _end_shadow},
+}
+"""What changes a route: by the last part of the path, and the method."""
+
+
 class RouteFace:
     """The routes that read and change a model's route."""
 
@@ -73,10 +82,10 @@ class RouteFace:
     def routes(self) -> list[HttpRoute]:
         return [
             HttpRoute("/models/{ref}/route", self.show),
-            HttpRoute("/models/{ref}/promote", self._does(POST=_promote), methods=["POST"]),
-            HttpRoute("/models/{ref}/rollback", self._does(POST=_rollback), methods=["POST"]),
-            HttpRoute("/models/{ref}/canary", self._does(POST=_canary, DELETE=_end_canary), methods=["POST", "DELETE"]),
-            HttpRoute("/models/{ref}/shadow", self._does(POST=_shadow, DELETE=_end_shadow), methods=["POST", "DELETE"]),
+            HttpRoute("/models/{ref}/promote", self._does(ROUTED["promote"]), methods=["POST"]),
+            HttpRoute("/models/{ref}/rollback", self._does(ROUTED["rollback"]), methods=["POST"]),
+            HttpRoute("/models/{ref}/canary", self._does(ROUTED["canary"]), methods=["POST", "DELETE"]),
+            HttpRoute("/models/{ref}/shadow", self._does(ROUTED["shadow"]), methods=["POST", "DELETE"]),
         ]
 
     async def show(self, http: Request) -> Response:
@@ -87,7 +96,7 @@ class RouteFace:
             {"name": name, "route": _told(history[-1] if history else Route()), "history": [*map(_told, history)]}
         )
 
-    def _does(self, **verbs: Verb) -> Callable[[Request], Any]:
+    def _does(self, verbs: dict[str, Verb]) -> Callable[[Request], Any]:
         async def handle(http: Request) -> Response:
             registry, name = self._of(http)
             body = await read_body(http)

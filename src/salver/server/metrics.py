@@ -63,6 +63,12 @@ class Metrics:
         own = self._read(metric for metric in METRICS if metric.merge != "here")
         return merged([self._before, own, self._processes()], _EVERY)
 
+    def merged(self, names: set[str]) -> list[Sample]:
+        """Those metrics of all workers: of what each counts for itself."""
+        own = self._read(metric for metric in METRICS if metric.name in names)
+        others = [self._before, *(self._worker.others() if self._worker else [])]
+        return merged([own, *([one for one in said if one.metric in names] for said in others)], _EVERY)
+
     def collect(self) -> Iterable[Family]:
         """One family for each metric, as prometheus_client asks for them."""
         from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily

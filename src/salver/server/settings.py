@@ -48,6 +48,7 @@ class Access(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     ] = "auto"
     metrics: Annotated[Who, _means("Who may read `/metrics`.")] = "key"
     docs: Annotated[Who, _means("Who may read `/docs` and `/openapi.json`.")] = "key"
+    dashboard: Annotated[Literal["key", "off"], _means("Whether the dashboard, `/ui`, is there.")] = "key"
     manage: Annotated[Literal["key", "off"], _means("Whether routes that change what is served are there.")] = "key"
 
 
