@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import random
 import warnings
 from collections.abc import Callable, Iterator
@@ -10,18 +11,24 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+import pytest
 
 from salver.batch.outputs import names_of
 from salver.batch.reading import Chunk
 from salver.batch.score import Scorer
 from salver.embedded.model import Awake, LoadedModel
 from salver.engine.batch import values_of
+from salver.engine.routing import Routing
 from salver.lower.proof import largest_difference
 from salver.lower.rows import proof_rows
+from salver.stream.contract import Message
+from salver.stream.scoring import Scoring
+from salver.stream.shadows import Shadows
 from salver.types.signature import Column, Columns, Output
 from tests.conformance.protocols import WAYS
 from tests.conformance.subject import NATIVE, Answer, Subject, as_sent
 
+NO_SHADOWS = Shadows(lambda version: pytest.fail(f"{version} is asked for"))
 CHECKS: list[Callable[[Subject], None]] = []
 
 SECRET = "s3cr3t-value"
@@ -69,6 +76,22 @@ def a_table_gets_the_answers_of_requests(subject: Subject) -> None:
     got = columns[0] if len(columns) == 1 else [list(row) for row in zip(*columns, strict=True)]
     assert not scored.bad
     assert_agree(subject, prediction, ask_many(subject, rows)["predictions"], got)
+
+
+@check
+def a_stream_gets_the_answers_of_requests(subject: Subject) -> None:
+    rows, output = subject.rows[:_FEW], subject.signature.output("probabilities")
+    named: list[Any] = [dict(zip(subject.signature.names, row, strict=True)) for row in rows]
+    messages = [Message(json.dumps(row).encode(), str(i), None, {}, None) for i, row in enumerate(named + rows)]
+    scoring = Scoring("test", None, None, NO_SHADOWS)
+    scoring.install(Routing(1), {1: Awake(subject.model)})
+    made = scoring(messages)
+    assert not made.dead
+    got = [json.loads(answer.value) for answer in made.answers]
+    want = subject.ask({"instances": rows + rows, "probabilities": output is not None}).body
+    assert [one["prediction"] for one in got] == want["predictions"]
+    if output is not None:
+        assert [one["probabilities"] for one in got] == want["probabilities"]
 
 
 @check

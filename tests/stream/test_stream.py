@@ -169,7 +169,7 @@ class Echo:
     version = 1
 
     def __call__(self, messages: Sequence[Message]) -> Scored:
-        return Scored([Outgoing(message.value, None, {}) for message in messages], [], b"")
+        return Scored([Outgoing(message.value, None, {}, "") for message in messages], [], b"", {1: len(messages)})
 
 
 def looped(place: Recorded, stop: threading.Event) -> Counts:
@@ -201,5 +201,5 @@ def test_places_are_read_and_named_without_passwords() -> None:
     assert (at.topic, at.name, at.options) == ("events", "redis://host:6380/2/events", {"partitions": "4"})
     assert beside(at).topic == "events.dead"
     assert place("scored.jsonl").scheme == "file"
-    with pytest.raises(ConfigError, match="known are redis"):
+    with pytest.raises(ConfigError, match="known are kafka"):
         place("smoke://host/signals")

@@ -6,7 +6,6 @@ counterpart.
 
 from __future__ import annotations
 
-import math
 import threading
 import time
 from collections.abc import Sequence
@@ -30,13 +29,12 @@ from salver.errors import ConfigError, InputError
 from salver.registry.registry import Registry
 from salver.tables import like, read
 from salver.types.reference import Reference
-from salver.types.rows import Row
+from salver.types.rows import Row, are_finite
 from salver.types.signature import Columns, Output, Signature, rows_of
 
 _BESIDE = ("probabilities", "scores")
 """Outputs that are not the prediction itself."""
 
-_NUMBERS = frozenset((float, int))
 _POLICY = Policy()
 
 
@@ -221,19 +219,11 @@ def _row(awake: Awake, data: Any) -> Row | None:
             return awake.check(named)
     elif isinstance(data, list) and awake.is_wide:
         listed = cast("list[Any]", data)
-        if awake.is_plain and _are_finite(listed):
+        if awake.is_plain and are_finite(listed):
             return awake.check_plain(listed)
         if listed and type(listed[0]) in (float, int, str, bool, type(None)):
             return awake.check(listed)
     return None
-
-
-def _are_finite(values: list[Any]) -> bool:
-    """Whether they are finite numbers, as most rows' are: their sum is finite only when all of them are."""
-    try:
-        return _NUMBERS.issuperset(map(type, values)) and math.isfinite(sum(values))
-    except OverflowError:  # a whole number that no float can hold
-        return False
 
 
 def _request(rows: list[Row] | None, keys: Any, columns: Columns | None = None) -> Request:

@@ -70,11 +70,19 @@ async def start_aside(module: str, *arguments: str, pass_fds: Sequence[int] = ()
     )
 
 
+class _UntilEnd(asyncio.StreamReaderProtocol):
+    """Lets the pipe be closed when nothing more comes; uvloop leaves it open otherwise."""
+
+    def eof_received(self) -> bool:
+        super().eof_received()
+        return False
+
+
 async def lines_of(pipe: IO[bytes], limit_bytes: int = 2**16) -> asyncio.StreamReader:
     """What comes out of a process, to be awaited."""
     loop = asyncio.get_running_loop()
     reader = asyncio.StreamReader(limit=limit_bytes)
-    await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), pipe)
+    await loop.connect_read_pipe(lambda: _UntilEnd(reader), pipe)
     return reader
 
 

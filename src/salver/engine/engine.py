@@ -55,7 +55,7 @@ class Engine:
         self.unloaded: set[str] = set()  # models that were let go, and can be woken again
         self.asked: dict[str, Asked] = {}  # what was last asked of a model, for those that serve the same beside it
         self.shadows: dict[str, list[Shadow]] = {}  # by model
-        self._splits: dict[str, Split] = {}
+        self._splits: dict[str, Split[Lane]] = {}
         self._append = append
         self._limits = limits or Limits()
         self._policies = policies
@@ -132,7 +132,7 @@ class Engine:
             if "canary" in lane.others:
                 lane.others["canary"].mirror = mirror
 
-    def split(self, reference: Reference | None) -> Split | None:
+    def split(self, reference: Reference | None) -> Split[Lane] | None:
         """Where `reference` leaves it open which version answers and canaries have a share: how to find it."""
         if not self._splits or (reference is not None and (reference.version is not None or reference.alias is not None)):
             return None

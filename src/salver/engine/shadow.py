@@ -95,6 +95,10 @@ class Shadow:
         if self._timer is not None:
             self._timer.cancel()
 
+    async def ended(self) -> None:
+        """Return when its process is gone, after `close`."""
+        await asyncio.wait({self._task})
+
     def _send(self) -> None:
         self._timer = None
         gathered, rows = self._gathered, self._rows
@@ -148,6 +152,7 @@ class Shadow:
                 loop.remove_reader(ours)
                 self._wire = None
                 code = await end(process)
+                await asyncio.gather(output.read(), asyncio.wait({said}))  # nothing is left to come, and the pipes close
         text = " ".join((await said).decode(errors="replace").split())[-300:]
         return "it hangs" if hung else text or f"its process ended ({code})"
 

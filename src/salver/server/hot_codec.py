@@ -28,7 +28,7 @@ class HotCodec:
     def __init__(self, lane: Lane) -> None:
         self.lane = lane
         self.current = True  # until the models change: then another may answer in its place
-        self.split: Split | None = None  # where a canary may answer instead, by chance or by the body
+        self.split: Split[Lane] | None = None  # where a canary may answer instead, by chance or by the body
         self.bucket: Bucket | None = None  # counts the requests of the key whose codec this is
         self.timeout_ns = 0  # how long its callers wait; 0 where they did not say
         self.is_conditional = False  # whether it has any of the three
@@ -37,7 +37,7 @@ class HotCodec:
         """The same codec for the key that `bucket` counts."""
         return self._but(bucket=bucket)
 
-    def divided(self, split: Split) -> Self:
+    def divided(self, split: Split[Lane]) -> Self:
         """The same codec where others may answer instead."""
         return self._but(split=split)
 

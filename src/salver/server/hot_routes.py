@@ -119,7 +119,7 @@ class HotRoutes:
         return codec
 
     def codec(
-        self, lane: Lane, bucket: Bucket | None = None, split: Split | None = None, kind: type[HotCodec] = Codec
+        self, lane: Lane, bucket: Bucket | None = None, split: Split[Lane] | None = None, kind: type[HotCodec] = Codec
     ) -> HotCodec:
         """The codec of a lane's model, made once; one of its own for a key whose requests are counted, and one for a split."""
         place = id(lane), id(bucket), id(split), kind

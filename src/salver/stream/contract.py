@@ -11,7 +11,10 @@ from typing import Any, NamedTuple, Protocol
 
 
 class Message(NamedTuple):
-    """What came. `position` is its place in the source, the same whenever it is delivered; `token` is the source's own."""
+    """What came. `position` is its place in the source, the same whenever it is delivered; `token` is the source's own.
+
+    Key and headers that are no UTF-8 hold their bytes as `text` has them, so that they leave as they came.
+    """
 
     value: bytes
     position: str
@@ -21,11 +24,12 @@ class Message(NamedTuple):
 
 
 class Outgoing(NamedTuple):
-    """What is sent."""
+    """What is sent. `id` is the same when it is sent again; brokers that can take away doubles get it."""
 
     value: bytes
     key: str | None
     headers: dict[str, str]
+    id: str
 
 
 class Source(Protocol):
@@ -61,3 +65,18 @@ class Sink(Protocol):
         ...
 
     def close(self) -> None: ...
+
+
+def text(octets: bytes) -> str:
+    """Bytes of a broker as text; what is no UTF-8 in them is kept in a way that `octets` undoes."""
+    return octets.decode("utf-8", "surrogateescape")
+
+
+def octets(text: str) -> bytes:
+    """The bytes that `text` was made of."""
+    return text.encode("utf-8", "surrogateescape")
+
+
+def legible(text: str) -> str:
+    """Text that JSON can hold: bytes that are no UTF-8 are written as `\\xff`."""
+    return text if text.isascii() else octets(text).decode("utf-8", "backslashreplace")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Generator
+from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +13,8 @@ from salver.engine.stats import Histogram
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+
+    from salver.stream.shadows import Shadows
 
 
 class Totals(msgspec.Struct):
@@ -31,10 +33,12 @@ class Counts:
         self.scored = 0
         self.labels = 0
         self.version = 0
+        self.answered: Counter[int] = Counter()  # by version
         self.dead: Counter[str] = Counter()
         self.retries: Counter[str] = Counter()  # by what could not be reached: source, sink, dead_letter, labels, log
         self.waiting: Counter[str] = Counter()  # 1 while it can't be
         self.lag: int | None = None
+        self.shadows: Shadows | None = None
         self.batch_rows = Histogram(tuple(2.0**power for power in range(11)))
 
     def totals(self) -> Totals:
@@ -53,10 +57,10 @@ class _Families:
 
         counts, model = self._counts, self._model
 
-        def counter(name: str, text: str, label: str, values: dict[str, int]) -> Any:
+        def counter(name: str, text: str, label: str, values: Mapping[Any, int]) -> Any:
             family = CounterMetricFamily(name, text, labels=["model", label])
             for value, count in values.items():
-                family.add_metric([model, value], count)
+                family.add_metric([model, str(value)], count)
             return family
 
         def gauge(name: str, text: str, value: float) -> Any:
@@ -64,12 +68,10 @@ class _Families:
             family.add_metric([model], value)
             return family
 
-        yield counter("salver_stream_scored", "Messages whose answer is acknowledged, by version.", "version",
-                      {str(counts.version): counts.scored})  # fmt: skip
-        yield counter("salver_stream_dead", "Messages in the dead-letter place, by code.", "code", dict(counts.dead))
-        yield counter(
-            "salver_stream_retries", "Calls made again because it could not be reached.", "side", dict(counts.retries)
-        )
+        yield counter("salver_stream_scored", "Messages whose answer is acknowledged.", "version", counts.answered.copy())
+        yield counter("salver_stream_dead", "Messages in the dead-letter place, by code.", "code", counts.dead.copy())
+        yield counter("salver_stream_retries", "Calls made again as it was unreachable.", "side", counts.retries.copy())
+        yield self._shadowed()
         yield gauge("salver_stream_labels", "Labels put in the log.", counts.labels)
         yield gauge("salver_stream_version", "The version that answers.", counts.version)
         for side in ("source", "sink", "dead_letter", "labels", "log"):
@@ -78,6 +80,19 @@ class _Families:
             yield family
         if counts.lag is not None:
             yield gauge("salver_stream_lag", "Messages in the source that are not done.", counts.lag)
+
+    def _shadowed(self) -> Any:
+        """What a server says of its shadows, by the same name."""
+        from prometheus_client.core import CounterMetricFamily
+
+        text = "Rows that a shadow was to answer: as the version in force did, otherwise, not at all, or dropped."
+        family = CounterMetricFamily("salver_shadow_rows", text, labels=["model", "version", "outcome"])
+        for shadow in [] if self._counts.shadows is None else self._counts.shadows.all:
+            total = shadow.total
+            outcomes = {"equal": total.equal, "different": total.different, "failed": total.failed}
+            for outcome, count in {**outcomes, "dropped": shadow.dropped}.items():
+                family.add_metric([self._model, str(shadow.version), outcome], count)
+        return family
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""Sources and sinks by URL: `redis://host/events`, `file:events.jsonl`, `-`."""
+"""Sources and sinks by URL: `kafka://host/events`, `file:events.jsonl`, `-`."""
 
 from __future__ import annotations
 
@@ -10,11 +10,20 @@ from urllib.parse import SplitResult, parse_qsl, urlsplit
 from salver.errors import ConfigError
 from salver.stream.contract import Sink, Source
 
-KINDS = {"redis": "redis", "rediss": "redis", "file": "files", "-": "standard"}
+KINDS = {
+    "kafka": "kafka",
+    "nats": "nats",
+    "redis": "redis",
+    "rediss": "redis",
+    "amqp": "amqp",
+    "amqps": "amqp",
+    "file": "files",
+    "-": "standard",
+}
 """URL's scheme → the module, which has `source(place)` and `sink(place)`."""
 
-PACKAGES = {"redis": "redis"}
-"""What a module needs beyond Salver."""
+PACKAGES = {"kafka": "confluent_kafka", "nats": "nats", "redis": "redis", "amqp": "aio_pika"}
+"""What a module needs beyond Salver; the extra that brings it has the module's name."""
 
 GROUP = "salver"
 
@@ -35,6 +44,15 @@ class Place(NamedTuple):
         if not self.path:
             raise ConfigError(f"{self.scheme}://… names no stream; write {self.scheme}://HOST/STREAM")
         return self.path[-1]
+
+    @property
+    def partitions(self) -> list[str]:
+        """What is read where `?partitions=4` divides the topic. Raises ConfigError."""
+        count = self.options.get("partitions", "0")
+        if not count.isdecimal():
+            raise ConfigError("?partitions= takes a number")
+        between = ":" if self.scheme.startswith("redis") else "."
+        return [f"{self.topic}{between}{number}" for number in range(int(count))] or [self.topic]
 
     @property
     def name(self) -> str:

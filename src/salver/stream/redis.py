@@ -18,7 +18,7 @@ import redis
 from redis import exceptions
 
 from salver.errors import ConfigError, Unreachable
-from salver.stream.contract import Message, Outgoing
+from salver.stream.contract import Message, Outgoing, octets, text
 from salver.stream.places import Place
 
 LEASE_S = 5.0
@@ -156,8 +156,9 @@ class RedisSink:
         def add() -> None:
             with self._client.pipeline(transaction=False) as pipeline:
                 for message in messages:
-                    key = {} if message.key is None else {"key": message.key}
-                    pipeline.xadd(self._stream, {**message.headers, **key, "value": message.value})
+                    fields = {octets(name): octets(value) for name, value in message.headers.items()}
+                    key = {} if message.key is None else {_KEY: octets(message.key)}
+                    pipeline.xadd(self._stream, {**fields, **key, _VALUE: message.value})
                 pipeline.execute()
 
         _reached(add)
@@ -168,14 +169,9 @@ class RedisSink:
 
 def _message(stream: str, made_id: bytes, fields: dict[bytes, bytes]) -> Message:
     key = fields.get(_KEY)
-    headers = {
-        name.decode(errors="replace"): value.decode(errors="replace")
-        for name, value in fields.items()
-        if name not in (_VALUE, _KEY)
-    }
+    headers = {text(name): text(value) for name, value in fields.items() if name not in (_VALUE, _KEY)}
     position = f"{stream}/{made_id.decode()}"
-    named = None if key is None else key.decode(errors="replace")
-    return Message(fields.get(_VALUE, b""), position, named, headers, (stream, made_id))
+    return Message(fields.get(_VALUE, b""), position, None if key is None else text(key), headers, (stream, made_id))
 
 
 def _reached(ask: Callable[[], _Answer]) -> _Answer:
@@ -205,9 +201,7 @@ def _client(at: Place) -> Any:
 
 
 def source(at: Place) -> RedisSource:
-    count = int(at.options.get("partitions", "0"))
-    streams = [f"{at.topic}:{number}" for number in range(count)] if count else [at.topic]
-    return RedisSource(_client(at), at.name, streams, at.group)
+    return RedisSource(_client(at), at.name, at.partitions, at.group)
 
 
 def sink(at: Place) -> RedisSink:

@@ -16,9 +16,9 @@ from typing import TypeVar
 from salver.artifact.artifact import open_artifact
 from salver.artifact.trust import Policy
 from salver.config import store_folder
-from salver.embedded.follow import Follower
 from salver.embedded.model import Awake
 from salver.engine.model import Model
+from salver.engine.trial import order_of
 from salver.errors import LogUnavailable, Unreachable
 from salver.log.labels import acceptor
 from salver.log.policy import Policies
@@ -28,9 +28,11 @@ from salver.registry.registry import Registry
 from salver.runtimes.restarts import Restarts
 from salver.stream.contract import Sink, Source
 from salver.stream.counts import Counts, Totals, exposed
+from salver.stream.following import Following
 from salver.stream.labels import Labelling
 from salver.stream.places import GROUP, beside, open_sink, open_source, place
 from salver.stream.scoring import Scoring
+from salver.stream.shadows import Shadows
 from salver.types.reference import Reference
 
 logger = logging.getLogger("salver")
@@ -75,14 +77,15 @@ def stream(
     be scored goes to `dead_letter`, by default beside the sink. Raises ConfigError and what a registry raises.
     """
     stop, counts, registry, wanted = stop or threading.Event(), counts or Counts(), Registry(store), Reference.parse(reference)
-    folder = store_folder(None if store is None else str(store))
-    where = None if log is False else folder / "log" if log is True else Path(log).expanduser()
-
+    where = _log_folder(log, store)
     with ExitStack() as stack:
         steady, at, to = Steady(counts, stop), place(source, group), place(sink, group)
         dead = place(dead_letter, group) if dead_letter else beside(to)
         writer, policies = _log(stack, where)
-        scoring = _scoring(stack, registry, wanted, policy, at.name, key, policies, follow_s)
+        counts.shadows = Shadows(lambda version: order_of(registry.store.url, wanted.name, version, policy, where))
+        stack.callback(counts.shadows.close)
+        scoring = Scoring(at.name, key, policies, counts.shadows)
+        _follow(stack, registry, wanted, policy, scoring, follow_s)
         if metrics is not None:
             stack.enter_context(exposed(counts, wanted.name, *metrics))
         opened = _opened(stack, steady, lambda: open_source(at), lambda: open_sink(to), lambda: open_sink(dead))
@@ -96,6 +99,13 @@ def stream(
     return counts.totals()
 
 
+def _log_folder(log: bool | str | Path, store: str | Path | None) -> Path | None:
+    """The folder that is named, the store's own, or none."""
+    if not isinstance(log, bool):
+        return Path(log).expanduser()
+    return store_folder(None if store is None else str(store)) / "log" if log else None
+
+
 def _log(stack: ExitStack, where: Path | None) -> tuple[Writer | None, Policies | None]:
     """What writes the log, and what it is to keep."""
     if where is None:
@@ -106,28 +116,15 @@ def _log(stack: ExitStack, where: Path | None) -> tuple[Writer | None, Policies 
     return writer, Policies(where, settings)
 
 
-def _scoring(
-    stack: ExitStack,
-    registry: Registry,
-    wanted: Reference,
-    policy: Policy,
-    source: str,
-    key: str | None,
-    policies: Policies | None,
-    follow_s: float,
-) -> Scoring:
-    """The version that is meant, awake, and followed from now on."""
+def _follow(stack: ExitStack, registry: Registry, wanted: Reference, policy: Policy, scoring: Scoring, follow_s: float) -> None:
+    """Have the versions answer that are meant, and follow the route from now on."""
 
-    def fetch(version: int) -> Awake:
+    def wake(version: int) -> Awake:
         return Awake(Model(policy.admit(open_artifact(registry.fetch(wanted.name, version))), version))
 
-    awake = fetch(registry.resolve(wanted)[1])
-    scoring = Scoring(awake, source, key, policies)
-    stack.callback(scoring.close)
-    follower = Follower(lambda: registry.resolve(wanted)[1], fetch, follow_s)
-    follower.start(awake.version, scoring.take_over)
-    stack.callback(follower.stop)
-    return scoring
+    following = Following(registry, wanted, wake, scoring.install, follow_s)
+    stack.callback(following.stop)
+    following.start()
 
 
 class Steady:
@@ -193,7 +190,7 @@ class Loop:
         messages = steady.call("source", lambda: source.take(self._batch, WAIT_S))
         self._look()
         if not messages:
-            return True
+            return not until_empty or not steady.call("source", source.lag)  # others of the group may be at the rest
         made = self._scoring(messages)
         if self._writer is not None and made.lines:
             lines, writer = made.lines, self._writer
@@ -204,6 +201,7 @@ class Loop:
             steady.call("dead_letter", lambda: self._dead.put([message for message, _ in made.dead]))
         steady.call("source", lambda: source.done(messages))
         counts.scored += len(made.answers)
+        counts.answered.update(made.versions)
         counts.dead.update(code for _, code in made.dead)
         counts.version = self._scoring.version
         counts.batch_rows.observe(len(messages))
@@ -248,7 +246,7 @@ def _start_labels(
             counts.labels += taken
             for reason, count in wrong.items():
                 logger.warning("%d labels were not taken: %s", count, reason)
-        return not messages
+        return not messages and (not until_empty or not steady.call("labels", source.lag))
 
     def work() -> None:
         source = steady.call("labels", lambda: open_source(place(url, group)))

@@ -1,41 +1,25 @@
-"""Messages in, answers out, by the version that is in force. One bad message spoils nothing but itself."""
+"""Messages in, answers out, by the versions that the route says. What a message holds, and who answers it, is decided here."""
 
 from __future__ import annotations
 
 import hashlib
 import threading
-import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import msgspec
 
 from salver.embedded.model import Awake
-from salver.engine.batch import Batch, values_of
-from salver.engine.recorder import Recorder
-from salver.engine.request import Request
-from salver.errors import InputError, PredictionFailed, SalverError, Unavailable
+from salver.engine.routing import Routing
+from salver.engine.split import Split
+from salver.errors import InputError, SalverError
 from salver.log.policy import Policies
-from salver.stream.contract import Message, Outgoing
-from salver.types.ranges import Flagger
+from salver.stream.answering import Answered, Answering, Asked
+from salver.stream.contract import Message, Outgoing, legible
+from salver.stream.shadows import Shadows
 from salver.types.rows import Row
-from salver.types.signature import concatenate
 
-ROUTE = "stream"
-TRACE = "traceparent"
-_TRIES = 3
-
-
-class Answer(msgspec.Struct, omit_defaults=True):
-    """The value of an outgoing message."""
-
-    id: str
-    model: str
-    version: int
-    prediction: Any
-    probabilities: Any = None
-    key: str | None = None
-    flags: dict[str, str] | None = None
+ROUTE, CANARY = "stream", "canary"
 
 
 class Dead(msgspec.Struct, omit_defaults=True):
@@ -50,162 +34,112 @@ class Dead(msgspec.Struct, omit_defaults=True):
 
 
 class Scored(NamedTuple):
-    """What came of some messages: answers and log lines in their order, and those that have none."""
+    """What came of some messages: answers in their order, those without, log lines, how many each version answered."""
 
     answers: list[Outgoing]
     dead: list[tuple[Outgoing, str]]
     lines: bytes
-
-
-class _Asked(NamedTuple):
-    message: Message
-    id: str
-    key: str | None
-    row: Row
+    versions: dict[int, int]
 
 
 class Scoring:
-    """Scores messages. Another version may take over at any time, between two calls."""
+    """Scores messages. Others may answer from any moment on, between two calls."""
 
-    def __init__(self, awake: Awake, source: str, key: str | None, policies: Policies | None) -> None:
+    def __init__(self, source: str, key: str | None, policies: Policies | None, shadows: Shadows) -> None:
         """`key` is the field with the caller's key, for messages that have none; `policies` say what the log keeps."""
         self._source = source
         self._key = key
         self._policies = policies
+        self._shadows = shadows
         self._lock = threading.Lock()
         self._decode = msgspec.json.Decoder().decode
         self._encode = msgspec.json.Encoder().encode
-        self._install(awake)
+        self._ids = hashlib.blake2b(f"{source}\0".encode(), digest_size=16)
+        self._default: Answering
+        self._split: Split[Answering] | None = None
 
     @property
     def version(self) -> int:
-        return self._model.version
+        """The version that answers where no canary does."""
+        return self._default.model.version
 
-    def take_over(self, awake: Awake) -> None:
-        """From the next call on, this version answers."""
+    def install(self, routing: Routing, awake: Mapping[int, Awake]) -> None:
+        """From the next call on, these answer."""
+        assert routing.default is not None
+        kind = self._source.partition(":")[0]
+        default = Answering(awake[routing.default], ROUTE, kind, self._policies)
+        canaries = {
+            share.version: Answering(awake[share.version], CANARY, kind, self._policies)
+            for share in routing.shares
+            if share.version != routing.default
+        }
         with self._lock:
-            before = self._model
-            self._install(awake)
-        before.close()
-
-    def close(self) -> None:
-        with self._lock:
-            self._model.close()
+            self._default = default
+            self._split = Split(default.model.name, routing, default, canaries) if canaries else None
+            self._shadows.follow(routing.shadows)
 
     def __call__(self, messages: Sequence[Message]) -> Scored:
         with self._lock:
             return self._score(messages)
 
-    def _install(self, awake: Awake) -> None:
-        self._model = model = awake.model
-        self._flagger = Flagger(model.signature)
-        self._recorder = None
-        if self._policies is not None:
-            self._policies.note(model.name, model.version, model.signature)
-            rules = self._policies.of(model.name, model.signature)
-            self._recorder = Recorder(model.name, model.version, model.signature, ROUTE, rules)
-
     def _score(self, messages: Sequence[Message]) -> Scored:
-        started_ns = time.perf_counter_ns()
-        asked: list[_Asked] = []
+        asked: dict[Answering, list[Asked]] = {}
         dead: list[tuple[Outgoing, str]] = []
-        for message in messages:
+        for at, message in enumerate(messages):
             made_id = self._id(message)
             try:
-                row, key = self._row(message)
-                asked.append(_Asked(message, made_id, key, row))
+                answering, one = self._asked(at, message, made_id)
+                asked.setdefault(answering, []).append(one)
             except InputError as error:
                 dead.append(self._dead(message, made_id, error))
-        arrays, failed = self._ask(asked)
-        dead += [self._dead(one.message, one.id, error) for one, error in failed]
-        if failed:
-            gone = {one.id for one, _ in failed}
-            asked = [one for one in asked if one.id not in gone]
-        if not asked:
-            return Scored([], dead, b"")
-        outputs = {output.name: values_of(output, arrays[output.name]) for output in self._model.signature.outputs}
-        return Scored(self._answers(asked, outputs), dead, self._lines(asked, arrays, outputs, started_ns))
+        made = [(answering, answering(some)) for answering, some in asked.items()]
+        for answering, answered in made:
+            dead += [self._dead(one.message, one.id, error) for one, error in answered.failed]
+            if answered.batch is not None:
+                self._shadows.offer(answered.batch, answering.prediction)
+        versions = {answering.model.version: len(answered.asked) for answering, answered in made}
+        return Scored(_in_order([answered for _, answered in made]), dead, b"".join(one.lines for _, one in made), versions)
 
-    def _row(self, message: Message) -> tuple[Row, str | None]:
-        """The checked row of a message, and its key. Raises InputError."""
+    def _asked(self, at: int, message: Message, made_id: str) -> tuple[Answering, Asked]:
+        """Who answers a message, and its checked row. Raises InputError."""
         try:
             value: Any = self._decode(message.value)
         except (msgspec.DecodeError, UnicodeDecodeError):
             raise InputError("the message is no JSON", code="invalid_json") from None
-        key = message.key
-        if isinstance(value, dict):
-            event: dict[str, Any] = value
-            if key is None and self._key is not None and event.get(self._key) is not None:
-                key = str(event[self._key])
-            names = self._model.signature.names
-            if len(event) != len(names):  # what else is in an event is none of the model's business
-                value = {name: event[name] for name in names if name in event}
-        return self._model.checker.check(value), key
+        key = None if message.key is None else legible(message.key)
+        if key is None and self._key is not None and isinstance(value, dict) and value.get(self._key) is not None:  # type: ignore[reportUnknownMemberType]
+            key = str(value[self._key])  # type: ignore[reportUnknownArgumentType]
+        answering = self._default
+        row = answering.row(value)
+        if self._split is not None:
+            answering = self._chosen(self._split, message, row, key, made_id)
+            if answering is not self._default:
+                row = answering.row(value)
+        return answering, Asked(at, message, made_id, key, row)
 
-    def _ask(self, asked: list[_Asked]) -> tuple[Any, list[tuple[_Asked, SalverError]]]:
-        """The outputs of those that have any, and the others with what is wrong; found by halves."""
-        if not asked:
-            return {}, []
-        tries = 0
-        while True:
-            try:
-                return self._model.predict_rows([one.row for one in asked]), []
-            except Unavailable as error:  # its process ended, and another is being started
-                tries += 1
-                if tries < _TRIES:
-                    time.sleep(error.retry_after_s)
-                    continue
-                if len(asked) == 1:
-                    return {}, [(asked[0], error)]
-            except Exception as error:
-                if len(asked) == 1:
-                    return {}, [(asked[0], _blamed(error))]
-            middle = len(asked) // 2
-            halves = [self._ask(asked[:middle]), self._ask(asked[middle:])]
-            parts = [arrays for arrays, _ in halves if arrays]
-            return concatenate(parts) if parts else {}, [one for _, failed in halves for one in failed]
-
-    def _answers(self, asked: list[_Asked], outputs: dict[str, list[Any]]) -> list[Outgoing]:
-        model, signature = self._model, self._model.signature
-        predictions = outputs[signature.prediction.name]
-        probabilities = outputs.get("probabilities") or [None] * len(asked)
-        flags = self._flagger([one.row for one in asked]) if self._flagger else [None] * len(asked)
-        made: list[Outgoing] = []
-        for one, prediction, shares, flag in zip(asked, predictions, probabilities, flags, strict=False):
-            answer = Answer(one.id, model.name, model.version, prediction, shares, one.key, flag)
-            made.append(Outgoing(self._encode(answer), one.message.key, one.message.headers))
-        return made
-
-    def _lines(self, asked: list[_Asked], arrays: Any, outputs: dict[str, list[Any]], started_ns: int) -> bytes:
-        if self._recorder is None:
-            return b""
-        requests = [
-            Request(
-                rows=[one.row],
-                count=1,
-                size_bytes=0,
-                arrived_ns=started_ns,
-                source=self._source.partition(":")[0],
-                keys=None if one.key is None else [one.key],
-                trace=one.message.headers.get(TRACE),
-            )
-            for one in asked
-        ]
-        return self._recorder.lines(Batch(requests, arrays, outputs, [one.id for one in asked], started_ns))
+    def _chosen(self, split: Split[Answering], message: Message, row: Row, key: str | None, made_id: str) -> Answering:
+        """By what the route says, else by the key, or the id: a message that comes again is answered by the same version."""
+        if split.header:
+            return split.by_value(next((text for name, text in message.headers.items() if name.lower() == split.header), None))
+        return split.by_rows([row], None, [key]) if split.by_body else split.by_value(key or made_id)
 
     def _id(self, message: Message) -> str:
         """Always the same for the same message, so that an answer that comes twice is known: a UUID of version 8."""
-        digits = hashlib.blake2b(f"{self._source}\0{message.position}".encode(), digest_size=16).hexdigest()
+        made = self._ids.copy()
+        made.update(message.position.encode())
+        digits = made.hexdigest()
         return f"{digits[:8]}-{digits[8:12]}-8{digits[13:16]}-8{digits[17:20]}-{digits[20:]}"
 
     def _dead(self, message: Message, made_id: str, error: SalverError) -> tuple[Outgoing, str]:
         value = message.value.decode(errors="replace")
         reason = error.message.removeprefix("row 0, ").removeprefix("row 0: ")
         told = Dead(made_id, error.code, reason, self._source, message.position, value)
-        return Outgoing(self._encode(told), message.key, message.headers), error.code
+        return Outgoing(self._encode(told), message.key, message.headers, made_id), error.code
 
 
-def _blamed(error: Exception) -> SalverError:
-    if isinstance(error, SalverError):
-        return error
-    return PredictionFailed(f"the model raised {type(error).__name__} on this message")
+def _in_order(made: list[Answered]) -> list[Outgoing]:
+    """The answers of all versions, in the order in which their messages came."""
+    if len(made) == 1:
+        return made[0].outgoing
+    pairs = [(one.at, outgoing) for answered in made for one, outgoing in zip(answered.asked, answered.outgoing, strict=True)]
+    return [outgoing for _, outgoing in sorted(pairs, key=lambda pair: pair[0])]

@@ -33,6 +33,7 @@ UNSEEN = -1.0
 """The code of a category that training did not see; a missing one is NaN."""
 
 _NAMED_AT_MOST = 5
+_FINITE = frozenset((float, int))
 
 Row = Sequence[Any]
 
@@ -267,6 +268,14 @@ class RowChecker:
             value = coded[i]
             coded[i] = math.nan if value is None else codes.get(value, UNSEEN)
         return coded
+
+
+def are_finite(values: Sequence[Any]) -> bool:
+    """Whether they are finite numbers, as most rows' are: their sum is finite only when all of them are."""
+    try:
+        return _FINITE.issuperset(map(type, values)) and math.isfinite(sum(values))
+    except OverflowError:  # a whole number that no float can hold
+        return False
 
 
 def _codes(column: Column) -> dict[Any, float]:

@@ -1,0 +1,283 @@
+"""NATS JetStream. A subject is read by one process of a group at a time, so the messages of a key stay in their order.
+
+A group is a durable push consumer, which the server gives to one connection only: when that is gone, the next process that asks
+gets it, and first what was given and is not done. `?partitions=4` reads `SUBJECT.0` to `SUBJECT.3`, so that several processes
+share the work; who writes puts a key always in the same one. The key of a message is its header `key`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import re
+import secrets
+import time
+from collections import deque
+from collections.abc import Coroutine, Sequence
+from typing import Any, TypeVar
+
+import nats
+from nats import errors
+from nats.aio.client import Client
+from nats.aio.msg import Msg
+from nats.js import api
+from nats.js import errors as refusals
+from nats.js.client import JetStreamContext
+
+from salver.errors import ConfigError, Unreachable
+from salver.stream.contract import Message, Outgoing, legible
+from salver.stream.eventloop import EventLoop
+from salver.stream.places import Place
+
+_TIMEOUT_S = 10.0
+_ONCE: dict[str, Any] = {  # a connection that breaks is not mended, but another made: partitions are joined anew with it
+    "allow_reconnect": False,
+    "max_reconnect_attempts": 1,
+    "reconnect_time_wait": 0,
+    "connect_timeout": 5,
+    "ping_interval": 10,
+}
+_LOOK_S = 1.0  # how often partitions are shared anew
+_MEMBER_S = 3.0  # a process that was not heard of for so long is none
+_AHEAD = 2048  # messages of a partition that the server sends ahead of what is done
+_REDELIVER_S = 3600.0  # to a connection that lives: a sink may be gone for long, and nothing is lost on the way
+_BOUND = (10013, 10148)  # the server's codes for a consumer that has a connection
+_Answer = TypeVar("_Answer")
+
+
+class _Link:
+    """A connection, until it breaks; and what came by it."""
+
+    def __init__(self, client: Client) -> None:
+        self.client = client
+        self.js: JetStreamContext = client.jetstream(timeout=_TIMEOUT_S, publish_async_max_pending=2**16)
+        self.came: deque[tuple[str, Msg]] = deque()
+        self.arrived = asyncio.Event()
+        self.streams: dict[str, str] = {}  # by subject
+        self.mine: dict[str, Any] = {}  # subject → subscription
+        self.under_way: dict[str, int] = {}  # subject → the sequence number of what was taken last and is not done
+        self.members: dict[str, float] = {}  # the others of the group, and when they were heard of last
+
+    async def stream(self, subject: str) -> str:
+        """The stream that keeps a subject; where there is none, one is made for it."""
+        if subject not in self.streams:
+            try:
+                self.streams[subject] = await self.js.find_stream_name_by_subject(subject)
+            except refusals.NotFoundError:
+                name = re.sub(r"[^A-Za-z0-9_-]", "_", subject)
+                await self.js.add_stream(name=name, subjects=[subject])
+                self.streams[subject] = name
+        return self.streams[subject]
+
+
+class _Peer:
+    """What a source and a sink have in common: a connection that is made anew when it is needed and broken."""
+
+    def __init__(self, at: Place) -> None:
+        self.name = at.name
+        self._url = at.server._replace(path="", query="").geturl()
+        self._loop = EventLoop(f"salver-nats-{at.topic}")
+        self._link: _Link | None = None
+        try:
+            self._ask(self._linked())
+        except BaseException:
+            self._loop.close()
+            raise
+
+    def close(self) -> None:
+        try:
+            self._ask(self._end())
+        except Unreachable:
+            pass  # the server sees that it is gone
+        finally:
+            self._loop.close()
+
+    async def _linked(self) -> _Link:
+        if self._link is None or not self._link.client.is_connected:
+            await self._end()
+            self._link = _Link(await nats.connect(self._url, error_cb=_told, **_ONCE))
+        return self._link
+
+    async def _end(self) -> None:
+        link, self._link = self._link, None
+        if link is not None:
+            await link.client.close()
+
+    def _ask(self, question: Coroutine[Any, Any, _Answer]) -> _Answer:
+        try:
+            return self._loop.run(question)
+        except (errors.AuthorizationError, errors.InvalidUserCredentialsError) as error:
+            raise ConfigError("NATS does not let us in: user, password or token is wrong") from error
+        except refusals.ServiceUnavailableError as error:
+            raise Unreachable("JetStream does not answer now, or is not enabled") from error
+        except errors.MaxPayloadError as error:
+            raise ConfigError("a message is larger than this NATS takes; raise its max_payload") from error
+        except (refusals.ServerError, errors.Error, OSError, TimeoutError) as error:
+            if isinstance(error, refusals.BadRequestError):
+                raise ConfigError(f"NATS refuses: {str(error.description)[:200]}") from error
+            raise Unreachable(f"NATS can't be reached: {type(error).__name__}") from error
+
+
+class NatsSource(_Peer):
+    """The messages of a subject, or of its partitions, for a group."""
+
+    ended = False
+
+    def __init__(self, at: Place) -> None:
+        self._subjects = at.partitions
+        self._group = at.group
+        self._me = secrets.token_hex(8)
+        self._presence = f"salver.members.{at.topic}.{at.group}"
+        self._looked_s = 0.0
+        super().__init__(at)
+
+    def take(self, most: int, wait_s: float) -> list[Message]:
+        return self._ask(self._take(most, wait_s))
+
+    def done(self, messages: Sequence[Message]) -> None:
+        self._ask(self._done({message.token[1]: message.token for message in messages}))
+
+    def lag(self) -> int | None:
+        return self._ask(self._lag())
+
+    async def _linked(self) -> _Link:
+        before = self._link
+        link = await super()._linked()
+        if link is not before:
+            self._looked_s = 0.0
+
+            async def heard(message: Msg) -> None:
+                link.members[message.data.decode()] = time.monotonic()
+
+            await link.client.subscribe(self._presence, cb=heard)
+        return link
+
+    async def _take(self, most: int, wait_s: float) -> list[Message]:
+        link = await self._linked()
+        if time.monotonic() >= self._looked_s:
+            await self._share(link)
+        if not link.came:
+            link.arrived.clear()
+            try:
+                await asyncio.wait_for(link.arrived.wait(), wait_s)
+            except TimeoutError:
+                return []
+        taken = [link.came.popleft() for _ in range(min(most, len(link.came)))]
+        messages = [_message(link, subject, message) for subject, message in taken]
+        link.under_way.update((message.token[1], message.token[2]) for message in messages)
+        return messages
+
+    async def _done(self, last: dict[str, tuple[_Link, str, int, Msg]]) -> None:
+        """One acknowledgement a partition says it of all before. What came by a connection that broke comes again."""
+        here = [token for token in last.values() if token[0] is self._link and token[0].client.is_connected]
+        await asyncio.gather(*(message.ack_sync(_TIMEOUT_S) for _, _, _, message in here if not message.is_acked))
+        for link, subject, number, _ in here:
+            if link.under_way.get(subject) == number:
+                del link.under_way[subject]
+
+    async def _lag(self) -> int:
+        link = await self._linked()
+        return sum([await self._left(link, subject) for subject in self._subjects])
+
+    async def _left(self, link: _Link, subject: str) -> int:
+        stream = await link.stream(subject)
+        try:
+            told = await link.js.consumer_info(stream, self._durable(subject))
+        except refusals.NotFoundError:
+            state = (await link.js.stream_info(stream, subjects_filter=subject)).state
+            return int((state.subjects or {}).get(subject, 0))
+        return int(told.num_pending or 0) + int(told.num_ack_pending or 0)
+
+    async def _share(self, link: _Link) -> None:
+        """Say that we are here, take partitions that nobody has up to our share, and leave what is more than that."""
+        now_s = time.monotonic()
+        self._looked_s = now_s + _LOOK_S
+        link.members[self._me] = now_s
+        await link.client.publish(self._presence, self._me.encode())
+        link.members = {member: heard_s for member, heard_s in link.members.items() if heard_s > now_s - _MEMBER_S}
+        share = math.ceil(len(self._subjects) / len(link.members))
+        for subject in [*link.mine][share:]:
+            if subject not in link.under_way:
+                await self._leave(link, subject)
+        for subject in self._subjects:
+            if len(link.mine) < share and subject not in link.mine:
+                await self._join(link, subject)
+
+    async def _join(self, link: _Link, subject: str) -> None:
+        """Become the connection of a partition's consumer, if it has none."""
+
+        async def came(message: Msg) -> None:
+            link.came.append((subject, message))
+            link.arrived.set()
+
+        stream, inbox = await link.stream(subject), link.client.new_inbox()
+        subscription = await link.client.subscribe(inbox, cb=came)
+        try:
+            await link.js.add_consumer(
+                stream,
+                durable_name=self._durable(subject),
+                deliver_subject=inbox,
+                filter_subject=subject,
+                ack_policy=api.AckPolicy.ALL,
+                ack_wait=_REDELIVER_S,
+                max_ack_pending=_AHEAD,
+            )
+            link.mine[subject] = subscription
+        except refusals.APIError as error:
+            await subscription.unsubscribe()
+            if error.err_code not in _BOUND:
+                raise
+
+    async def _leave(self, link: _Link, subject: str) -> None:
+        await link.mine.pop(subject).unsubscribe()
+        link.came = deque(one for one in link.came if one[0] != subject)
+
+    def _durable(self, subject: str) -> str:
+        return re.sub(r"[^A-Za-z0-9_-]", "_", f"{self._group}-{subject}")
+
+
+class NatsSink(_Peer):
+    """Publishes on a subject. A message that is sent again is known by its id, and kept once."""
+
+    def __init__(self, at: Place) -> None:
+        self._subject = at.topic
+        super().__init__(at)
+
+    def put(self, messages: Sequence[Outgoing]) -> None:
+        self._ask(self._put(messages))
+
+    async def _put(self, messages: Sequence[Outgoing]) -> None:
+        link = await self._linked()
+        await link.stream(self._subject)
+        acknowledged = [
+            await link.js.publish_async(self._subject, message.value, headers=_headers(message)) for message in messages
+        ]
+        await asyncio.wait_for(asyncio.gather(*acknowledged), _TIMEOUT_S)
+
+
+async def _told(_error: Exception) -> None:
+    """What breaks a connection is told by the next call."""
+
+
+def _headers(message: Outgoing) -> dict[str, str]:
+    """Headers of NATS are lines of text."""
+    key = {} if message.key is None else {"key": message.key}
+    lines = {name: " ".join(legible(value).splitlines()) for name, value in (message.headers | key).items()}
+    return {**lines, "Nats-Msg-Id": message.id}
+
+
+def _message(link: _Link, subject: str, message: Msg) -> Message:
+    # $JS.ACK.STREAM.CONSUMER.DELIVERED.SEQUENCE.…, or with domain, account and a last word around it
+    parts = message.reply.split(".")
+    stream, number = (parts[2], parts[5]) if len(parts) == 9 else (parts[4], parts[7])
+    headers = {name: value for name, value in (message.headers or {}).items() if name != "Nats-Msg-Id"}
+    key = headers.pop("key", None)
+    return Message(message.data, f"{stream}/{number}", key, headers, (link, subject, int(number), message))
+
+
+def source(at: Place) -> NatsSource:
+    return NatsSource(at)
+
+
+def sink(at: Place) -> NatsSink:
+    return NatsSink(at)
