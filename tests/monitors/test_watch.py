@@ -22,9 +22,8 @@ from salver.log.compact import compact
 from salver.log.record import Record, encoder
 from salver.monitors.calibration import Calibration
 from salver.monitors.profile import Profile, profile_of
-from salver.monitors.results import Watched, read_results
+from salver.monitors.results import FOLDER, Watched, read_results
 from salver.monitors.settings import Channel, ModelSettings, Settings, read_settings
-from salver.monitors.slices import SLICE_US
 from salver.monitors.store import Store, Track
 from salver.monitors.watch import look, promote
 from salver.types.signature import Column, Output, Signature
@@ -248,14 +247,50 @@ def test_settings_that_make_no_sense_are_refused(tmp_path: Path) -> None:
     (tmp_path / "monitor.toml").write_text('window = "soon"')
     with pytest.raises(ConfigError):
         read_settings(tmp_path)
-    (tmp_path / "monitor.toml").write_text("windows = 3")
-    with pytest.raises(ConfigError):
-        read_settings(tmp_path)
+    for wrong in ("windows = 3", 'slice = "7m"', 'slice = "0s"', "rows_a_slice = 0"):
+        (tmp_path / "monitor.toml").write_text(wrong)
+        with pytest.raises(ConfigError):
+            read_settings(tmp_path)
     (tmp_path / "monitor.toml").write_text('window = "6h"\n[rule]\nwarn = 0.05\n[models.m]\nsegments = ["k"]\n')
     assert read_settings(tmp_path).rule.warn == 0.05
 
 
-def test_slices_are_short_beside_windows() -> None:
-    assert HOUR_US % SLICE_US == 0
+def test_slices_of_another_length_are_counted_anew(tmp_path: Path) -> None:
+    write(tmp_path, range(2))
+    looked(tmp_path)
+    for minutes in (1, 15):
+        (watched,) = looked(tmp_path, Settings(slice=f"{minutes}m"))
+        assert watched.rows == 1200 and len(watched.windows) == 2
+        store = Store(tmp_path)
+        assert len(store.counted(store.tracks()[0])) == 120 // minutes
+        store.close()
+
+
+def test_of_a_slice_with_many_rows_a_part_is_counted_and_weighed(tmp_path: Path) -> None:
+    for name, workers in (("one", 1), ("three", 3)):
+        write(tmp_path / name, range(2), rows=12_000, workers=workers)
+        (watched,) = looked(tmp_path / name, Settings(rows_a_slice=300, slice="1h"))
+        assert watched.rows == 24_000 and len(watched.windows) == 2
+        assert not watched.alarms
+    assert counts(tmp_path / "one") == counts(tmp_path / "three"), "whoever wrote them, the same rows are counted"
+    store = Store(tmp_path / "one")
+    window, _ = store.slices(store.tracks()[0])
+    store.close()
+    assert window.rows == 12_000 and window.design_effect == 40
+    assert window.weight == pytest.approx(12_000, rel=0.25)
+    assert all(counted.sum() == window.weight for counted in window.counts.values())
+
+
+def test_who_looks_beside_a_server_looks_when_a_slice_is_over(tmp_path: Path) -> None:
+    write(tmp_path / "log", range(1))
+    stamps: list[float] = []
+    for setting in ("1h", "1h", "1s"):
+        (tmp_path / "log" / "monitor.toml").write_text(f'slice = "{setting}"')
+        subprocess.run([SALVER, "monitor", "--beside", "--store", str(tmp_path)], check=True)
+        stamps.append((tmp_path / "log" / FOLDER / "looked").stat().st_mtime)
+    assert stamps[0] == stamps[1] < stamps[2]
+
+
+def test_names_of_what_is_watched() -> None:
     assert isinstance(reference().calibration, Calibration)
     assert str(Track("m", 1, "live", "k=x")) == "m@1/live/k=x"

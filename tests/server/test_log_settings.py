@@ -12,6 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import httpx
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
@@ -19,8 +20,11 @@ import salver
 from salver.log.compact import compact
 from salver.log.reader import read_records
 from salver.log.view import Log
+from salver.monitors.comparison import reference_of
+from salver.monitors.results import Watched
+from salver.monitors.settings import read_settings
 from salver.monitors.store import Store
-from salver.monitors.watch import promote
+from salver.monitors.watch import look, promote
 from salver.registry.registry import Registry
 from salver.server.housekeeping import look_after
 from salver.types.signature import Column
@@ -79,7 +83,7 @@ d = { truncate = 1 }
 
 
 def test_what_is_not_to_be_written_is_in_nothing_that_is_made_of_the_log(tmp_path: Path) -> None:
-    """Nor in a shadow's lines, batches, joined arrays, the monitor's windows and results, accuracy, the audit log."""
+    """Nor in a shadow's lines, batches, joined arrays, the monitor's windows, alarms and report, accuracy, the audit log."""
     store, columns = configured(tmp_path / "store", PEOPLE), (Column("x0"), *map(_text, "abc"), Column("d"))
     registry, golden = Registry(store), [[1.0, "a", "b", "c", 1.0]]
     for version in ("1", "2"):
@@ -111,21 +115,38 @@ def test_what_is_not_to_be_written_is_in_nothing_that_is_made_of_the_log(tmp_pat
     pq.write_table(pa.Table.from_pylist([{**row, "id_": PLANTED} for row in rows[:50]]), tmp_path / "in.parquet")
     salver.batch("people", tmp_path / "in.parquet", tmp_path / "out.parquet", store=store, key="id_")
     compact(store / "log", grace_s=0)
-    assert promote(store / "log", "people", 1, 0, time.time_ns() // 1000)
-    for command in (["monitor", "--once"], ["accuracy", "people"], ["log", "query", "select * from predictions, labels"]):
+    watched = _alarmed(store / "log")
+    assert {(alarm.kind, alarm.column) for alarm in watched.alarms} >= {("drift", "x0"), ("drift", "b"), ("stuck", "c")}
+    report = ["report", "people", "--output", str(store / "report.html")]
+    asked_sql = ["log", "query", "select * from predictions, labels"]
+    for command in (["monitor", "--once"], report, ["accuracy", "people"], asked_sql):
         done = subprocess.run([SALVER, *command, "--json", "--store", str(store)], capture_output=True, text=True, check=True)
         said.append(done.stdout + done.stderr)
     found = Log(store / "log").sql("select route, count(*) from predictions group by all order by all").rows()
     assert found == [("batch", 50), ("live", 300), ("shadow", 300)]
     windows = Store(store / "log")
-    said += [str(window._plain()) for track in windows.tracks() for window in windows.slices(track)]
+    tracks = windows.tracks()
+    assert {track.segment for track in tracks} >= {"", "c=plan-"}
+    said += [str(window._plain()) for track in tracks for window in windows.slices(track)]
+    said += [str(windows.verdicts(track, 10)) for track in tracks]
     windows.close()
+    assert promote(store / "log", "people", 1, 0, time.time_ns() // 1000)
     written = [path for path in store.rglob("*") if path.is_file()]
     said += [str(pq.read_table(path).to_pydict()) for path in written if path.suffix == ".parquet"]
     assert {"joined", "monitor", "audit", "labels"} <= {part for path in written for part in path.parts}
     for value in (PLANTED, *map(str, HIDDEN.values())):
         assert not [text for text in said if value in text]
         assert not [path for path in written if value.encode() in path.read_bytes()]
+
+
+def _alarmed(log: Path) -> Watched:
+    """What the monitor finds an hour later, beside a reference from which these rows differ in every column."""
+    settings = 'slice = "1s"\nwindow = "1s"\n[rule]\nbad = 1\n[models.people]\nsegments = ["b", "c"]\n'
+    (log / "monitor.toml").write_text(settings)
+    texts = np.array(["plan-", "other"] * 500, dtype=object)
+    before = reference_of({"x0": np.arange(1000.0) + 5000, "b": texts, "c": texts, "d": np.arange(1000.0)})
+    found = look(log, read_settings(log), lambda model, version: before, time.time_ns() // 1000 + 3_600_000_000)
+    return next(one for one in found if (one.version, one.route, one.segment) == (1, "live", ""))
 
 
 def test_a_log_that_keeps_no_keys_takes_no_labels_by_key(tmp_path: Path) -> None:

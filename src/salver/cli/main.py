@@ -8,6 +8,7 @@ modules, only that of the command is.
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from importlib import import_module
 
@@ -35,6 +36,9 @@ COMMANDS = {
 }
 """The commands of each module, in the order in which `salver --help` shows them."""
 
+COUNTING = {"accuracy", "log", "label", "monitor", "report"}
+"""What only adds up: threads for matrices would take a tenth of a second to start, and have nothing to do."""
+
 
 def parser(command: str | None = None) -> argparse.ArgumentParser:
     """The whole command line, or as much of it as has `command`."""
@@ -50,6 +54,8 @@ def parser(command: str | None = None) -> argparse.ArgumentParser:
 def main(arguments: list[str] | None = None) -> int:
     """Run one command; the exit code is 0 only when it did what was asked."""
     arguments = sys.argv[1:] if arguments is None else arguments
+    if arguments and arguments[0] in COUNTING:
+        os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     given = parser(arguments[0] if arguments else None).parse_args(arguments)
     configure()
     try:

@@ -62,15 +62,25 @@ def _monitor(given: argparse.Namespace) -> int:
             return 0  # somebody else looks
         if not mine:
             raise ConfigError("another monitor is looking at this log right now")
-        if given.beside or not once:
-            os.nice(10)  # predictions come first
-        if once:
+        if given.once:
             found = _look(given, log, read_settings(log))
             print_json(found) if given.json else show(found)
             return 0
+        os.nice(10)  # predictions come first
         while True:
-            _look(given, log, read_settings(log))
+            settings = read_settings(log)
+            if _is_due(log, settings):
+                _look(given, log, settings)
+            if given.beside:
+                return 0
             time.sleep(given.every)
+
+
+def _is_due(log: Path, settings: Settings) -> bool:
+    """Whether a slice has become complete since somebody looked."""
+    from salver.monitors.results import looked_us
+
+    return settings.complete_us(time.time_ns() // 1000) > settings.complete_us(looked_us(log))
 
 
 def _look(given: argparse.Namespace, log: Path, settings: Settings) -> list[Watched]:

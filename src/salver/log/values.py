@@ -91,8 +91,12 @@ class Values(msgspec.Struct):
         order = np.argsort(numbers)
         ascending = numbers[order]
         if (ascending == np.arange(len(numbers))).all():  # 0, 1, 2: as most are
-            found = np.where(np.isnan(values), -1, values).astype(np.int64)
-            found[(found < 0) | (found >= len(numbers)) | (found != values)] = -1
+            with np.errstate(invalid="ignore"):  # what is missing becomes any number, and is none of itself
+                found = values.astype(np.int64)
+            none = found != values
+            none |= found < 0
+            none |= found >= len(numbers)
+            found[none] = -1
             return found
         at = np.minimum(np.searchsorted(ascending, values), len(numbers) - 1)
         return np.where(ascending[at] == values, order[at], -1)

@@ -131,8 +131,9 @@ class _Measure:
         count = int(np.count_nonzero(some))
         made = Group(of, len(some), count, count / len(some) if len(some) else 0.0)
         if count:
-            delays = (self._rows.column("label_ts")[at].max(axis=1) - self._rows.column("ts")[at])[some] / 1e6
-            p50, p95 = np.quantile(delays, [0.5, 0.95])
+            told = self._rows.column("label_ts")[at]
+            delays = ((told.max(axis=1) if told.shape[1] > 1 else told[:, 0]) - self._rows.column("ts")[at])[some]
+            p50, p95 = np.quantile(delays, [0.5, 0.95]) / 1e6
             made.delay_s = {"p50": float(p50), "p95": float(p95)}
         each = [self._output(place, labelled[:, place], places) for place in range(len(self._classes))]
         if len(each) == 1:

@@ -46,8 +46,11 @@ class Reader:
         self._columns = [column for column in signature.columns if not column.shape]
         connection.execute("set threads = 1")
 
-    def rows(self, route: str, since_us: int, until_us: int, limit: int | None = None) -> Iterator[Rows]:
-        """Rows from `since_us` on, before `until_us`. With a `limit` the first so many, in order of time."""
+    def rows(self, route: str, since_us: int, until_us: int, *, limit: int | None = None, every: int = 1) -> Iterator[Rows]:
+        """Rows from `since_us` on, before `until_us`. With a `limit` the first so many, in order of time.
+
+        With `every`, about one of so many, by a hash of its id, which weighs as much more.
+        """
         kinds = {column.name: "DOUBLE" if _is_number(column) else "VARCHAR" for column in self._columns}
         folded = [name.casefold() for name in kinds]
         alone = [name for name in kinds if folded.count(name.casefold()) > 1]  # SQL does not tell "a" from "A"
@@ -65,10 +68,14 @@ class Reader:
         ]
         query = (
             f"select {', '.join(parts)} from predictions where {self._where} and route = {quoted(route)} "
-            f"and ts >= {since_us} and ts < {until_us}" + (f" order by id limit {limit}" if limit else "")
+            f"and ts >= {since_us} and ts < {until_us}"
+            + (f" and hash(id) % {every} = 0" if every > 1 else "")
+            + (f" order by id limit {limit}" if limit else "")
         )
         for batch in self._connection.sql(query).to_arrow_reader(BATCH_ROWS):
-            yield self._rows(batch, struct, alone, of_outputs)
+            rows = self._rows(batch, struct, alone, of_outputs)
+            weights = np.ones(len(rows.ts), np.int64) if rows.weights is None else rows.weights
+            yield rows if every == 1 else rows._replace(weights=weights * every)
 
     def _rows(self, batch: Any, struct: dict[str, Any], alone: Sequence[str], of_outputs: dict[str, Any]) -> Rows:
         fields = dict(zip(batch.schema.names, batch.columns, strict=True))

@@ -14,6 +14,7 @@ from salver.monitors.judge import Finding
 
 FOLDER = "monitor"
 RESULTS = "results"
+_LOOKED = "looked"
 
 
 class Seen(msgspec.Struct):
@@ -58,8 +59,16 @@ def read_results(log: Path) -> list[Watched]:
     return made
 
 
-def write_results(log: Path, found: list[Watched]) -> None:
-    """What was found now, whole or not at all."""
+def looked_us(log: Path) -> int:
+    """When somebody looked last, in µs since 1970; 0: never."""
+    try:
+        return int((log / FOLDER / _LOOKED).read_text() or 0)
+    except FileNotFoundError:
+        return 0
+
+
+def write_results(log: Path, found: list[Watched], now_us: int) -> None:
+    """What was found now, of each model whole or not at all."""
     folder = log / FOLDER / RESULTS
     folder.mkdir(parents=True, exist_ok=True)
     by_model: defaultdict[str, list[Watched]] = defaultdict(list)
@@ -69,3 +78,4 @@ def write_results(log: Path, found: list[Watched]) -> None:
         writing = folder / f".{model}.{secrets.token_hex(4)}"
         writing.write_bytes(msgspec.json.encode(watched))
         writing.replace(folder / f"{model}.json")
+    (log / FOLDER / _LOOKED).write_text(str(now_us))

@@ -12,7 +12,10 @@ from salver.errors import ConfigError
 from salver.monitors.rule import Rule
 
 FILE = "monitor.toml"
+GRACE_US = 20 * 1_000_000
+"""A line is written within a few seconds of its time; a slice that is over for longer is complete, or is counted again."""
 _SPANS_S = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
+_HOUR_US = 3600 * 1_000_000
 
 
 class Channel(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -32,13 +35,27 @@ class ModelSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """All of `monitor.toml`. A window spans an hour: what is wrong for less is seen by its callers first."""
+    """All of `monitor.toml`. A window spans an hour: what is wrong for less is seen by its callers first.
+
+    `slice` is short beside the shortest window that is of use, long enough that a year of slices is no burden. Of a slice with
+    more than `rows_a_slice` rows a part is counted: all of them would say nothing more, and cost what serving needs.
+    """
 
     window: str = "1h"
+    slice: str = "5m"
+    rows_a_slice: int = 100_000
     first_rows: int = 5000
     rule: Rule = Rule()
     models: dict[str, ModelSettings] = {}
     channels: list[Channel] = []
+
+    @property
+    def slice_us(self) -> int:
+        return span_us(self.slice)
+
+    def complete_us(self, now_us: int) -> int:
+        """Until when all slices are complete."""
+        return (now_us - GRACE_US) // self.slice_us * self.slice_us
 
     def of(self, model: str) -> ModelSettings:
         return self.models.get(model) or ModelSettings()
@@ -70,4 +87,8 @@ def read_settings(log: Path) -> Settings:
         raise ConfigError(f"{path}: {error}") from error
     for window in (settings.window, *(model.window for model in settings.models.values() if model.window)):
         span_us(window)
+    if not settings.slice_us or _HOUR_US % settings.slice_us:
+        raise ConfigError(f'{path}: slice = "{settings.slice}" does not divide an hour: 10s, 1m, 5m, 15m, 1h do')
+    if settings.rows_a_slice < 1:
+        raise ConfigError(f"{path}: rows_a_slice is less than one row")
     return settings

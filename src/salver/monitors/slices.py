@@ -1,4 +1,4 @@
-"""Slices of five minutes, counted out of the log.
+"""Slices of time (five minutes, if not set otherwise), counted out of the log.
 
 The log is the truth: a slice is counted when the log has more rows of it than were counted before, whole and anew. So a monitor
 that is killed, or rows that come late, cost nothing but time.
@@ -7,7 +7,7 @@ that is killed, or rows that come late, cost nothing but time.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -18,46 +18,66 @@ from salver.monitors.profile import Profile
 from salver.monitors.reading import Reader, Rows
 from salver.monitors.window import Window, window_of
 
-SLICE_US = 300 * 1_000_000
-"""Short beside the shortest window that is of use, long enough that a year of slices is no burden."""
 SEGMENTS = 10
 """The commonest values of a segment's column that are watched apart."""
-_AT_ONCE_US = 86_400 * 1_000_000
+_AT_ONCE = 2_000_000  # rows of slices that are read together
 
 Counted = dict[str, dict[int, Window]]
 """By segment ("" for all rows) and start."""
 
 
 class Slicer(NamedTuple):
-    """Counts the rows of one model version by one route."""
+    """Counts the rows of one model version by one route, in slices of `slice_us`.
+
+    Of a slice with more than `at_most` rows, one of so many is counted, chosen by its id and weighed as the others it stands
+    for; which ones does not depend on who counts.
+    """
 
     reader: Reader
     profile: Profile
     route: str
+    slice_us: int
+    at_most: int
     segments: tuple[str, ...] = ()
 
-    def counted(self, starts: Iterable[int]) -> Iterator[Counted]:
-        """The slices that begin at `starts`, a day at a time, so that memory is bounded."""
-        by_day: defaultdict[int, list[int]] = defaultdict(list)
-        for start in sorted(starts):
-            by_day[start // _AT_ONCE_US].append(start)
-        for day in by_day.values():
-            yield self._count(day)
+    def counted(self, news: Mapping[int, int]) -> Iterator[Counted]:
+        """The slices that begin at `news`, which have so many rows: some at a time, so that memory is bounded."""
+        group: list[int] = []
+        rows = 0
+        for start in sorted(news):
+            if group and (rows + news[start] > _AT_ONCE or self._every(news[start]) > 1):
+                yield self._count(group, news)
+                group, rows = [], 0
+            group.append(start)
+            rows += news[start]
+            if self._every(news[start]) > 1:
+                yield self._count(group, news)
+                group, rows = [], 0
+        if group:
+            yield self._count(group, news)
 
-    def _count(self, starts: list[int]) -> Counted:
-        wanted = np.array(starts, dtype=np.int64)
+    def _every(self, rows: int) -> int:
+        """One of how many rows is counted."""
+        return -(-rows // self.at_most)
+
+    def _count(self, starts: Sequence[int], news: Mapping[int, int]) -> Counted:
+        wanted, every = np.array(starts, dtype=np.int64), self._every(news[starts[0]])
         made: Counted = {"": {}}
         same: defaultdict[tuple[str, int], list[NDArray[np.uint64]]] = defaultdict(list)
-        for rows in self.reader.rows(self.route, starts[0], starts[-1] + SLICE_US):
-            for start, part in by_slice(rows, wanted):
+        for rows in self.reader.rows(self.route, starts[0], starts[-1] + self.slice_us, every=every):
+            for start, part in by_slice(rows, wanted, self.slice_us):
                 for segment, some in self._parts(part):
-                    window = _window(self.profile, some, start)
+                    window = _window(self.profile, some, start, self.slice_us)
                     before = made.setdefault(segment, {}).get(start)
                     made[segment][start] = window if before is None else before + window
                     same[segment, start].append(some.same)
+        if every > 1:  # rows that are the same are not found where most are not looked at
+            for start, window in made[""].items():
+                window.rows = news[start]
+            return made
         for (segment, start), hashes in same.items():
-            every = np.concatenate(hashes)
-            made[segment][start].duplicates = len(every) - len(np.unique(every))
+            found = np.concatenate(hashes)
+            made[segment][start].duplicates = len(found) - len(np.unique(found))
         return made
 
     def _parts(self, rows: Rows) -> Iterator[tuple[str, Rows]]:
@@ -76,9 +96,9 @@ class Slicer(NamedTuple):
                     yield f"{name}={value}", some._replace(columns=rest)
 
 
-def by_slice(rows: Rows, wanted: NDArray[np.int64]) -> Iterator[tuple[int, Rows]]:
+def by_slice(rows: Rows, wanted: NDArray[np.int64], slice_us: int) -> Iterator[tuple[int, Rows]]:
     """The rows of each wanted slice."""
-    starts = rows.ts // SLICE_US * SLICE_US
+    starts = rows.ts // slice_us * slice_us
     if len(starts) and (starts == starts[0]).all():
         if starts[0] in wanted:
             yield int(starts[0]), rows
@@ -103,24 +123,25 @@ def picked(rows: Rows, at: NDArray[Any]) -> Rows:
     )
 
 
-def _window(profile: Profile, rows: Rows, start: int) -> Window:
+def _window(profile: Profile, rows: Rows, start: int, slice_us: int) -> Window:
     made = window_of(profile, rows.columns, rows.outputs, weights=rows.weights)
     made.rows = len(rows.ts)
     if rows.weights is None:
         made.weight = made.squares = made.rows
-    made.start_us, made.end_us = start, start + SLICE_US
+    made.start_us, made.end_us = start, start + slice_us
     made.last_us = int(rows.ts.max())
-    made.flagged = flagged(flags for _, flags in rows.flags)
+    made.flagged = flagged(rows)
     return made
 
 
-def flagged(every: Iterable[Mapping[str, str]]) -> dict[str, dict[str, int]]:
+def flagged(rows: Rows) -> dict[str, dict[str, int]]:
     """Flags by column, counted."""
     made: dict[str, dict[str, int]] = {}
-    for flags in every:
+    for i, flags in rows.flags:
+        weight = 1 if rows.weights is None else int(rows.weights[i])
         for column, flag in flags.items():
             of = made.setdefault(column, {})
-            of[flag] = of.get(flag, 0) + 1
+            of[flag] = of.get(flag, 0) + weight
     return {column: dict(sorted(of.items())) for column, of in sorted(made.items())}
 
 

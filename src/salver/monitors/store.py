@@ -21,13 +21,15 @@ from salver.monitors.window import Window
 
 _FILE = "monitor.sqlite"
 _TRACK = "(model, version, route, segment) = (?, ?, ?, ?)"
-_TABLES = """
+_COUNTED = """
 create table if not exists slices (
   model text, version integer, route text, segment text, start integer, rows integer, data blob,
   primary key (model, version, route, segment, start)) without rowid;
 create table if not exists verdicts (
-  model text, version integer, route text, segment text, start integer, until integer, data blob, counts blob,
+  model text, version integer, route text, segment text, start integer, until integer, data blob,
   primary key (model, version, route, segment, start)) without rowid;
+"""
+_GIVEN = """
 create table if not exists refs (model text, version integer, data blob, since integer, primary key (model, version));
 create table if not exists told (alarm text primary key, begun integer, ended integer, silent integer);
 """
@@ -60,7 +62,14 @@ class Store:
         self.folder.mkdir(parents=True, exist_ok=True)
         self._db = sqlite3.connect(self.folder / _FILE, isolation_level=None, timeout=30)
         self._db.execute("pragma journal_mode = wal")
-        self._db.executescript(_TABLES)
+        self._db.executescript(_COUNTED + _GIVEN)
+
+    def slice_by(self, slice_us: int) -> None:
+        """Slices are as long as that from now on: those of another length go, and are counted again."""
+        (before,) = self._db.execute("pragma user_version").fetchone()
+        if before != slice_us // 1_000_000:
+            anew = f"drop table slices; drop table verdicts; {_COUNTED} pragma user_version = {slice_us // 1_000_000};"
+            self._db.executescript(f"begin immediate; {anew} commit;")
 
     def close(self) -> None:
         self._db.close()
@@ -108,15 +117,15 @@ class Store:
         query = f"select data from slices where {_TRACK} and start >= ? order by start"
         return [Window.from_bytes(row[0]) for row in self._db.execute(query, (*track, since_us))]
 
-    def put_verdict(self, track: Track, window: Window, verdict: Verdict) -> None:
-        row = (*track, window.start_us, window.end_us, msgspec.json.encode(verdict), window.to_bytes())
-        self._db.execute("insert or replace into verdicts values (?, ?, ?, ?, ?, ?, ?, ?)", row)
+    def put_verdict(self, track: Track, verdict: Verdict) -> None:
+        row = (*track, verdict.start_us, verdict.end_us, msgspec.json.encode(verdict))
+        self._db.execute("insert or replace into verdicts values (?, ?, ?, ?, ?, ?, ?)", row)
 
-    def verdicts(self, track: Track, last: int) -> list[tuple[Verdict, Window]]:
+    def verdicts(self, track: Track, last: int) -> list[Verdict]:
         """Of the last windows that were judged, in order of time."""
-        query = f"select data, counts from verdicts where {_TRACK} order by start desc limit ?"
+        query = f"select data from verdicts where {_TRACK} order by start desc limit ?"
         found = self._db.execute(query, (*track, last)).fetchall()
-        return [(msgspec.json.decode(data, type=Verdict), Window.from_bytes(counts)) for data, counts in reversed(found)]
+        return [msgspec.json.decode(row[0], type=Verdict) for row in reversed(found)]
 
     def window(self, track: Track, start_us: int) -> Window | None:
         """The counts of the judged window that began then."""

@@ -15,6 +15,7 @@ import msgspec
 import numpy as np
 
 from salver.log.joined import joined
+from salver.log.settings import read_settings as read_log_settings
 from salver.log.signatures import noted_of
 from salver.log.table import LABELLED, Table
 from salver.log.view import asked
@@ -26,14 +27,13 @@ from salver.monitors.profile import Profile
 from salver.monitors.reading import Reader
 from salver.monitors.results import Seen, Watched, write_results
 from salver.monitors.settings import Settings
-from salver.monitors.slices import SLICE_US, Slicer, grown
+from salver.monitors.slices import Slicer, grown
 from salver.monitors.store import Reference, Store, Track
 
 if TYPE_CHECKING:
     import duckdb
 
-GRACE_US = 20 * 1_000_000
-"""A line is written within a few seconds of its time; a slice that is over for longer is complete, or is counted again."""
+_DAY_US = 86_400 * 1_000_000
 KEPT = 2200  # windows that alarms look back on: ninety days of hours
 
 ProfileOf = Callable[[str, int], Profile | None]
@@ -45,11 +45,13 @@ def look(log: Path, settings: Settings, profile_of: ProfileOf, now_us: int | Non
     store = Store(log)
     now = time.time_ns() // 1000 if now_us is None else now_us
     try:
+        store.slice_by(settings.slice_us)
+        store.forget(now - int(read_log_settings(log).keep_days * _DAY_US))
         waiting = asked(log, lambda connection: _count(connection, log, store, settings, profile_of, now))
         found = [_watched(log, store, track, settings, now) for track in store.tracks()]
     finally:
         store.close()
-    write_results(log, [*found, *waiting])
+    write_results(log, [*found, *waiting], now)
     return [*found, *waiting]
 
 
@@ -69,33 +71,34 @@ def _count(
     connection: duckdb.DuckDBPyConnection, log: Path, store: Store, settings: Settings, profile_of: ProfileOf, now: int
 ) -> list[Watched]:
     """Count slices that are complete and not counted; what can't be counted yet."""
-    until = (now - GRACE_US) // SLICE_US * SLICE_US
+    slice_us, until = settings.slice_us, settings.complete_us(now)
     rows: defaultdict[tuple[str, int, str], dict[int, int]] = defaultdict(dict)
     query = (
-        f"select model, version, route, ts // {SLICE_US} * {SLICE_US} as start, count(*) from predictions "
+        f"select model, version, route, ts // {slice_us} * {slice_us} as start, count(*) from predictions "
         f"where ts < {until} group by all"
     )
     for model, version, route, start, count in connection.execute(query).fetchall():
         rows[model, version, route][int(start)] = count
     waiting: list[Watched] = []
     for (model, version, route), there in sorted(rows.items()):
-        signature = noted_of(log, model, version)
+        signature, track = noted_of(log, model, version), Track(model, version, route)
         if signature is None:
-            waiting.append(_waiting(model, version, route, there, "the log does not have the signature of this version"))
+            waiting.append(_waiting(track, there, slice_us, "the log does not have the signature of this version"))
             continue
         reference = store.reference(model, version) or _found(connection, log, store, settings, profile_of, model, version)
         if reference is None:
             short = settings.first_rows - sum(there.values())
-            waiting.append(_waiting(model, version, route, there, "collecting a reference from the first rows", max(short, 0)))
+            waiting.append(_waiting(track, there, slice_us, "collecting a reference from the first rows", max(short, 0)))
             continue
         reader = Reader(connection, model, version, signature)
-        slicer = Slicer(reader, reference.profile, route, settings.of(model).segments)
-        known = store.counted(Track(model, version, route))
-        news = [at for at, count in there.items() if at >= reference.since_us and count > known.get(at, 0)]
+        segments = settings.of(model).segments
+        slicer = Slicer(reader, reference.profile, route, slice_us, settings.rows_a_slice, segments)
+        known = store.counted(track)
+        news = {at: count for at, count in there.items() if at >= reference.since_us and count > known.get(at, 0)}
         for counted in slicer.counted(news):
             with store.changing():
                 for segment, windows in counted.items():
-                    store.put_slices(Track(model, version, route, segment), windows.values())
+                    store.put_slices(track._replace(segment=segment), windows.values())
     return waiting
 
 
@@ -118,15 +121,15 @@ def _found(
         if last is None:
             return None
         made = first_rows(connection, log, model, version, 0, int(last[0]) + 1, "first rows")
-        reference = Reference(made, int(last[0]) // SLICE_US * SLICE_US + SLICE_US)
+        reference = Reference(made, int(last[0]) // settings.slice_us * settings.slice_us + settings.slice_us)
     with store.changing():
         store.put_reference(model, version, reference)
     return reference
 
 
-def _waiting(model: str, version: int, route: str, there: dict[int, int], state: str, needs: int = 0) -> Watched:
-    total, last = sum(there.values()), max(there) + SLICE_US
-    return Watched(model, version, route, "", total, last, state, "none", 0, needs, "", None, [], [])
+def _waiting(track: Track, there: dict[int, int], slice_us: int, state: str, needs: int = 0) -> Watched:
+    total, last = sum(there.values()), max(there) + slice_us
+    return Watched(*track, total, last, state, "none", 0, needs, "", None, [], [])
 
 
 def _watched(log: Path, store: Store, track: Track, settings: Settings, now: int) -> Watched:
@@ -134,20 +137,21 @@ def _watched(log: Path, store: Store, track: Track, settings: Settings, now: int
     assert reference is not None
     profile, rule = reference.profile, settings.rule_of(track.model)
     before = store.verdicts(track, 1)
-    since = before[-1][0].end_us if before else 0
+    since = before[-1].end_us if before else 0
     closed, growing = grown(store.slices(track, since), needed(profile, rule), settings.span_us(track.model))
     with store.changing():
         for window in closed:
-            store.put_verdict(track, window, _short(judge(profile, window, rule)))
+            store.put_verdict(track, _short(judge(profile, window, rule)))
     verdicts = store.verdicts(track, KEPT)
-    seen = [Seen(of.start_us, of.end_us, of.rows, of.findings, of.estimated) for of, _ in verdicts]
+    seen = [Seen(of.start_us, of.end_us, of.rows, of.findings, of.estimated) for of in verdicts]
     if not track.segment and Table(log, LABELLED).folder.is_dir():
         _hold(log, track, profile, seen, rule)
     found = alarms(str(track), [Judged(one.start_us, one.end_us, one.findings) for one in seen], rule)
     counted = store.counted(track)
-    last = max((window.last_us for window in (*(of for _, of in verdicts[-1:]), *([growing] if growing else []))), default=0)
+    last = store.slices(track, max(counted))[-1].last_us
     if track.route == "live" and not track.segment:
-        found += [*stale(str(track), last, sorted(counted), now, rule), *volume(str(track), _hours(counted), rule)]
+        hours = _hours(counted, settings.slice_us)
+        found += [*stale(str(track), last, sorted(counted), now, rule), *volume(str(track), hours, rule)]
     measure = "accuracy" if profile.calibration else "mae" if profile.errors else ""
     short = 0 if growing is None else max(0, needed(profile, rule) - round(growing.weight / growing.design_effect))
     return Watched(
@@ -165,15 +169,15 @@ def _short(verdict: Verdict) -> Verdict:
     return msgspec.structs.replace(verdict, findings=kept)
 
 
-def _hours(counted: dict[int, int]) -> list[tuple[int, int]]:
+def _hours(counted: dict[int, int], slice_us: int) -> list[tuple[int, int]]:
     """Rows of whole hours, the last week's."""
-    hour = 3600 * 1_000_000
+    hour = _DAY_US // 24
     made: defaultdict[int, int] = defaultdict(int)
     for start, rows in counted.items():
         made[start // hour * hour] += rows
     if not made:
         return []
-    last = max(made) if max(counted) % hour == hour - SLICE_US else max(made) - hour
+    last = max(made) if max(counted) % hour == hour - slice_us else max(made) - hour
     return [(at, made[at]) for at in range(max(min(made), last - 7 * 24 * hour), last + hour, hour)]
 
 
