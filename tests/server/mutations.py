@@ -188,3 +188,8 @@ def _call(content: bytes) -> bytes:
     client.send_headers(1, list(headers.items()))
     client.send_data(1, b"\x00" + len(content).to_bytes(4, "big") + content, end_stream=True)
     return client.data_to_send()
+
+
+def no_json(constant: str) -> None:
+    """For `json.loads`: NaN and the infinities are Python's, and no JSON."""
+    raise AssertionError(f"{constant} is no JSON")

@@ -18,7 +18,7 @@ import psutil
 import pytest
 
 from salver.server.rpc.messages import SERVICE, message
-from tests.server.mutations import ROW, grpc_messages, grpc_seeds, http_seeds, mutated
+from tests.server.mutations import ROW, grpc_messages, grpc_seeds, http_seeds, mutated, no_json
 from tests.serving import Served
 
 AT_ONCE = 16
@@ -94,12 +94,8 @@ def status_of(answer: bytes) -> int:
         and b"content-encoding" not in headers
         and headers.get(b"content-type") == b"application/json"
     ):
-        json.loads(body, parse_constant=_refuse)
+        json.loads(body, parse_constant=no_json)
     return int(head[9:12])
-
-
-def _refuse(constant: str) -> None:
-    raise AssertionError(f"{constant} is no JSON")
 
 
 async def http_statuses(served: Served, count: int, draw: random.Random) -> Counter[int]:

@@ -286,3 +286,12 @@ def test_a_gigabyte_of_arrow_is_scored_in_bounded_memory(tmp_path: Path) -> None
         print(f"{rows} rows, the server grew by {grown_bytes / 1e6:.0f} MB")
         assert rows >= 2**30 // 400
         assert grown_bytes < 64 * 10**6
+
+
+@pytest.mark.parametrize(("timeout", "status"), [("soon", 422), ("0.000001", 504)])
+def test_a_deadline_is_that_of_the_whole_table(several: Served, timeout: str, status: int) -> None:
+    assert ask(several, as_parquet(ROWS), PARQUET, x_request_timeout_ms=timeout).status_code == status
+
+
+def test_a_deadline_that_is_none_is_refused_whatever_the_table_holds(several: Served) -> None:
+    assert ask(several, b"spend,plan,age\n", CSV, x_request_timeout_ms="soon").status_code == 422

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import math
 from typing import Any
 
 from starlette.requests import Request as HttpRequest
@@ -17,6 +16,8 @@ from salver.types.signature import Columns
 
 TIMEOUT = "x-request-timeout-ms"
 """A header of the request: how long its answer is of use to the caller."""
+LONGEST_MS = 1e9
+"""What it may say at most."""
 
 
 class ClientGone(Exception):
@@ -51,12 +52,16 @@ async def ask(
     rows: list[Row] | None = None,
     columns: Columns | None = None,
     keys: list[str | None] | None = None,
+    deadline_ns: int | None = None,
 ) -> tuple[Batch, int]:
-    """The batch that answered, and where in it these rows start. Raises SalverError, or ClientGone when the client leaves."""
+    """The batch that answered, and where in it these rows start. Raises SalverError, or ClientGone when the client leaves.
+
+    Where no `deadline_ns` is given, it is what the header says from `arrived_ns` on.
+    """
     request = AskedRequest(
         rows=rows, columns=columns, count=count, size_bytes=size_bytes, arrived_ns=arrived_ns, source="http", keys=keys
     )
-    request.deadline_ns = _deadline_ns(http, arrived_ns)
+    request.deadline_ns = deadline_of(http, arrived_ns) if deadline_ns is None else deadline_ns
     lane.submit(request)
     leaving = asyncio.ensure_future(disconnected(http))
     try:
@@ -77,7 +82,7 @@ def _taken(request: AskedRequest) -> tuple[Batch, int]:
     return reply.result()
 
 
-def _deadline_ns(http: HttpRequest, arrived_ns: int) -> int:
+def deadline_of(http: HttpRequest, arrived_ns: int) -> int:
     """When the caller's time is over; 0 where none was given. Raises InputError."""
     given = http.headers.get(TIMEOUT)
     return 0 if given is None else arrived_ns + timeout_ns(given)
@@ -89,8 +94,8 @@ def timeout_ns(given: str) -> int:
         timeout_ms = float(given)
     except ValueError:
         timeout_ms = 0.0
-    if not 0 < timeout_ms < math.inf:
-        raise InputError(f"{TIMEOUT} is a number of milliseconds, more than 0")
+    if not 0 < timeout_ms <= LONGEST_MS:
+        raise InputError(f"{TIMEOUT} is a number of milliseconds, more than 0 and at most {LONGEST_MS:.0f}")
     return max(1, int(timeout_ms * 1e6))
 
 

@@ -21,7 +21,7 @@ from salver.engine.batch import Batch
 from salver.engine.lane import Lane
 from salver.errors import InputError
 from salver.server import encodings, reading
-from salver.server.asking import ask
+from salver.server.asking import ask, deadline_of
 from salver.server.body import spool_body
 from salver.server.formats import media
 from salver.server.formats.media import Part
@@ -39,7 +39,7 @@ Checked = tuple[list[Row] | None, Columns | None, int]
 
 async def predict_table(http: Request, lane: Lane, asked: media.Name, answered: media.Name | None) -> Response:
     """The answer to a table, in JSON where `answered` is None. Raises InputError and what asking raises."""
-    module = media.module(asked)
+    module, deadline_ns = media.module(asked), deadline_of(http, time.perf_counter_ns())  # of the whole table
     with await spool_body(http) as body, ThreadPoolExecutor(1, "salver-table") as thread:
         # One thread for all of it: memory that several take and give back by turns is never given back.
         run = partial(asyncio.get_running_loop().run_in_executor, thread)
@@ -49,8 +49,15 @@ async def predict_table(http: Request, lane: Lane, asked: media.Name, answered: 
             while (part := await run(next, parts, None)) is not None:
                 rows, columns, count = part
                 batch, start = await ask(
-                    http, lane, arrived_ns=time.perf_counter_ns(), size_bytes=0, count=count, rows=rows, columns=columns
-                )  # fmt: skip
+                    http,
+                    lane,
+                    arrived_ns=time.perf_counter_ns(),
+                    size_bytes=0,
+                    count=count,
+                    rows=rows,
+                    columns=columns,
+                    deadline_ns=deadline_ns,
+                )
                 await run(answer.add, batch, start, count)
                 part = rows = columns = batch = None  # or they would live on beside the next
             return await run(answer.response)

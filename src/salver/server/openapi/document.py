@@ -22,7 +22,7 @@ _TABLES = ("csv", "lines", "arrow", "parquet")
 
 def document(engine: Engine) -> dict[str, Any]:
     """The whole document. Its examples work as they stand."""
-    lanes = newest(engine)
+    lanes, names = newest(engine), list(engine.states)
     paths: dict[str, Any] = {}
     schemas: dict[str, Schema] = {"Problem": _problem(sorted(STATUS)), **v2_schemas(lanes), **other_schemas()}
     for lane in lanes:
@@ -36,7 +36,7 @@ def document(engine: Engine) -> dict[str, Any]:
         "openapi": "3.1.0",
         "info": {"title": "Salver", "version": __version__, "description": "Predictions of the models served here."},
         "servers": [{"url": "/"}],
-        "paths": _behind_the_door({**paths, **plain_paths(), **v2_paths(lanes), **other_paths(lanes, only)}),
+        "paths": _behind_the_door({**paths, **plain_paths(names), **v2_paths(names, lanes), **other_paths(names, lanes, only)}),
         "security": [{}, {"bearer": []}, {"header": []}],
         "components": {
             "schemas": schemas,
@@ -72,7 +72,7 @@ def _predict(lane: Lane, operation: str) -> Schema:
     asked = {JSON: content(reference(f"{name}.Request"), **examples)}
     answered: Schema = {JSON: {"schema": reference(f"{name}.Answer")}}
     for table in map(media_type, _TABLES):
-        asked[table] = answered[table] = {"schema": TEXT}
+        asked[table] = answered[table] = {}  # a schema can't describe them
     made: Schema = {
         "operationId": operation,
         "summary": f"Predict with {name}",

@@ -5,10 +5,25 @@ from __future__ import annotations
 from typing import Any
 
 from salver.engine.lane import Lane
-from salver.server.openapi.parts import JSON, OBJECT, TEXT, content, get, listed, path_parameters, reference, typed
+from salver.server.openapi.parts import (
+    JSON,
+    MAYBE,
+    NAME,
+    OBJECT,
+    TEXT,
+    content,
+    get,
+    listed,
+    model_parameter,
+    path_parameters,
+    reference,
+    typed,
+    until_ready,
+)
 from salver.server.schemas import Schema, answer_schema, row_schema
 
 _TFS, _MLFLOW = "TensorFlow Serving", "MLflow, SageMaker"
+_NUMBER: Schema = {"type": "integer", "minimum": 1, "maximum": 2**63 - 1}
 
 
 def other_schemas() -> dict[str, Schema]:
@@ -16,16 +31,18 @@ def other_schemas() -> dict[str, Schema]:
     return {"InvocationsError": typed({"error_code": TEXT, "message": TEXT})}
 
 
-def other_paths(lanes: list[Lane], only: Lane | None) -> dict[str, Any]:
-    """Every route; `only` is the model that those mean that name none."""
-    model = path_parameters("model", "A model.")
-    version = path_parameters("model", "A model.", "version", "The number of a version.")
-    label = path_parameters("model", "A model.", "label", "An alias, such as champion.")
+def other_paths(names: list[str], lanes: list[Lane], only: Lane | None) -> dict[str, Any]:
+    """Every route of models of these names; `only` is the model that those mean that name none."""
+    named = model_parameter(names)
+    model = path_parameters(named)
+    version = path_parameters(named, ("version", "The number of a version.", _NUMBER))
+    label = path_parameters(named, ("label", "An alias, such as champion.", NAME))
+    ready = get("ping", "Whether every model can answer", TEXT, media_type="text/plain", tag=_MLFLOW)
     paths: dict[str, Any] = {
         "/": {"get": get("alive", "That the server is alive", typed({"status": TEXT}), tag=_TFS)},
         "/v1/models": {"get": _tfs("v1_models", "The names of the models", typed({"models": listed(TEXT)}))},
-        "/ping": {"get": get("ping", "Whether every model can answer", TEXT, media_type="text/plain", tag=_MLFLOW)},
-        "/health": {"get": get("health", "The same", TEXT, media_type="text/plain", tag=_MLFLOW)},
+        "/ping": {"get": until_ready(ready)},
+        "/health": {"get": until_ready(ready) | {"operationId": "health"}},
         "/version": {"get": get("version", "Salver's version", TEXT, media_type="text/plain", tag=_MLFLOW)},
         "/execution-parameters": {"get": get("execution", "What SageMaker asks for batch jobs", OBJECT, tag=_MLFLOW)},
     }
@@ -60,10 +77,16 @@ def _predict(lane: Lane) -> Schema:
 def _invocations(lane: Lane) -> Schema:
     signature, row = lane.model.signature, lane.model.artifact.golden.rows[0]
     frame: Schema = typed(
-        {"columns": listed(TEXT), "data": listed({"type": "array"}), "index": {"type": "array"}}, "columns", "index"
+        {
+            "columns": {"type": ["array", "null"], "items": TEXT},
+            "data": listed({"type": "array"}),
+            "index": {"type": ["array", "null"]},
+        },
+        "columns",
+        "index",
     )
     instances = listed(row_schema(signature, row))
-    params: Schema = {"params": OBJECT}
+    params: Schema = {"params": MAYBE}
     asked: Schema = {
         "oneOf": [
             typed({name: form, **params}, "params") for name, form in (("dataframe_split", frame), ("instances", instances))

@@ -7,7 +7,21 @@ from typing import Any
 import numpy as np
 
 from salver.engine.lane import Lane
-from salver.server.openapi.parts import JSON, OBJECT, TEXT, content, get, listed, path_parameters, reference, typed
+from salver.server.openapi.parts import (
+    JSON,
+    MAYBE,
+    NAME,
+    OBJECT,
+    TEXT,
+    content,
+    get,
+    listed,
+    model_parameter,
+    path_parameters,
+    reference,
+    typed,
+    until_ready,
+)
 from salver.server.protocols.infer import Codec, TensorMetadata
 from salver.server.protocols.tensors import NUMPY, write
 from salver.server.schemas import Schema
@@ -15,17 +29,18 @@ from salver.server.settings import Limits
 
 TAG = "Open Inference Protocol V2"
 _ERROR = "V2Error"
-_MODEL = path_parameters("model", "A model.")
-_VERSION = path_parameters("model", "A model.", "version", "One version of it.")
 
 
-def v2_paths(lanes: list[Lane]) -> dict[str, Any]:
-    """Every route; infer for each model by its name, and for its versions."""
+def v2_paths(names: list[str], lanes: list[Lane]) -> dict[str, Any]:
+    """Every route of models of these names; infer for each model by its name, and for its versions."""
+    named = model_parameter(names)
+    one, version = path_parameters(named), path_parameters(named, ("version", "One version of it, by number or alias.", NAME))
+    ready = typed({"ready": {"type": "boolean"}})
     done = typed({"name": TEXT, "load": {"type": "boolean"}, "unload": {"type": "boolean"}}, "load", "unload")
     paths: dict[str, Any] = {
         "/v2": {"get": _get("v2_server", "The server", OBJECT)},
         "/v2/health/live": {"get": _get("v2_live", "Whether the process runs", typed({"live": {"type": "boolean"}}))},
-        "/v2/health/ready": {"get": _get("v2_ready", "Whether every model can answer", typed({"ready": {"type": "boolean"}}))},
+        "/v2/health/ready": {"get": until_ready(_get("v2_ready", "Whether every model can answer", ready))},
         "/v2/models": {"get": _get("v2_models", "The names of the models", typed({"models": listed(TEXT)}))},
         "/v2/models/stats": {"get": _get("v2_stats", "Counts of every model", OBJECT)},
         "/v2/repository/index": {
@@ -33,12 +48,12 @@ def v2_paths(lanes: list[Lane]) -> dict[str, Any]:
                 _get("v2_index", "The versions of the models", listed(OBJECT)), typed({"ready": {"type": "boolean"}}, "ready")
             )
         },
-        "/v2/repository/models/{model}/load": {"post": _get("v2_load", "Wake a model", done) | _MODEL},
-        "/v2/repository/models/{model}/unload": {"post": _get("v2_unload", "Let a model go", done) | _MODEL},
+        "/v2/repository/models/{model}/load": {"post": _get("v2_load", "Wake a model", done) | one},
+        "/v2/repository/models/{model}/unload": {"post": _get("v2_unload", "Let a model go", done) | one},
     }
     for prefix, suffix, parameters in (
-        ("/v2/models/{model}", "", _MODEL),
-        ("/v2/models/{model}/versions/{version}", "_version", _VERSION),
+        ("/v2/models/{model}", "", one),
+        ("/v2/models/{model}/versions/{version}", "_version", version),
     ):
         paths[prefix] = {"get": _get(f"v2_model{suffix}", "The model's tensors", OBJECT) | parameters}
         for name, summary in (
@@ -49,7 +64,7 @@ def v2_paths(lanes: list[Lane]) -> dict[str, Any]:
             paths[f"{prefix}/{name}"] = {"get": _get(f"v2_model_{name}{suffix}", summary, OBJECT) | parameters}
     body = {"required": True, "content": {JSON: {"schema": reference("V2Request")}}}
     infer = _get("v2_infer_version", "Predict by tensors", reference("V2Answer"))
-    paths["/v2/models/{model}/versions/{version}/infer"] = {"post": infer | _VERSION | {"requestBody": body}}
+    paths["/v2/models/{model}/versions/{version}/infer"] = {"post": infer | version | {"requestBody": body}}
     return paths | {f"/v2/models/{lane.model.name}/infer": {"post": _infer(lane)} for lane in lanes}
 
 
@@ -61,7 +76,7 @@ def v2_schemas(lanes: list[Lane]) -> dict[str, Schema]:
         "shape": listed({"type": "integer", "minimum": 0}),
         "data": {"type": "array", "description": "In row-major order, flat or nested as the shape."},
     }
-    tensors, more = listed(typed(tensor)), {"id": TEXT, "parameters": OBJECT, "outputs": listed(typed({"name": TEXT}))}
+    tensors, more = listed(typed(tensor)), {"id": TEXT, "parameters": MAYBE, "outputs": _wanted(TEXT)}
     made: dict[str, Schema] = {
         "V2Request": typed({**more, "inputs": tensors | {"minItems": 1}}, *more),
         "V2Answer": typed({"model_name": TEXT, "model_version": TEXT, "id": TEXT, "outputs": tensors}, "id"),
@@ -78,7 +93,8 @@ def v2_schemas(lanes: list[Lane]) -> dict[str, Schema]:
         }
         if len(inputs) == 1 < len(lane.model.signature.columns):
             given = {"anyOf": [given, tensors | {"minItems": len(lane.model.signature.columns)}]}
-        made[f"{lane.model.name}.V2Request"] = typed({**more, "inputs": given}, *more)
+        wanted = _wanted({"enum": [one.name for one in outputs]})
+        made[f"{lane.model.name}.V2Request"] = typed({**more, "outputs": wanted, "inputs": given}, *more)
         answered = {"type": "array", "items": {"anyOf": [_tensor(one) for one in outputs] + [_tensor(_ID)]}}
         about: Schema = {"model_name": {"const": lane.model.name}, "model_version": TEXT, "id": TEXT}
         made[f"{lane.model.name}.V2Answer"] = typed({**about, "outputs": answered}, "id")
@@ -124,6 +140,11 @@ def example_of(lane: Lane) -> Schema | None:
             for declared in inputs
         ]
     }
+
+
+def _wanted(name: Schema) -> Schema:
+    """The outputs that are asked for; all where that is nothing or null."""
+    return {"type": ["array", "null"], "items": typed({"name": name})}
 
 
 def _asking(operation: Schema, schema: Schema) -> Schema:

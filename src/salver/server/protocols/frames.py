@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from types import NoneType
 from typing import Any, cast
 
 import msgspec
@@ -36,7 +37,7 @@ def rows(codec: RowCodec, body: Any) -> list[Row]:
         raise InputError(
             f"The input must be a JSON dictionary with exactly one of the input fields {', '.join(FIELDS)}", code="invalid_body"
         )
-    if not isinstance(named.get("params") or {}, dict):
+    if not isinstance(named.get("params"), dict | NoneType):
         raise InputError("params must be a dictionary", code="invalid_body")
     field, given = fields[0], named[fields[0]]
     if field == "dataframe_split":
