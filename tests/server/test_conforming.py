@@ -31,6 +31,7 @@ def hold(served: Served, folder: Path, examples: int, seed: int, phases: str, *a
     command = [sys.executable, "-m", "schemathesis.cli", "run", f"{served.url}/openapi.json", *arguments]
     command += ["--checks", ",".join(CHECKS), "--phases", phases, "--warnings", "off"]
     command += ["--max-examples", str(examples), "--seed", str(seed), "--no-shrink", "--continue-on-failure", "--no-color"]
+    command += ["--request-timeout", "60"]
     environment = {**os.environ, "SCHEMATHESIS_HOOKS": "tests.server.conforming", "PYTHONPATH": str(Path.cwd())}
     done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout[-8000:] + done.stderr

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 MEANING = {
-    "invalid_http": "What arrived is no HTTP/1.1 request. The connection is closed.",
+    "invalid_http": "What arrived is no HTTP/1.1 request, or on the gRPC port no HTTP/2. The connection is closed.",
     "invalid_json": "The body is not JSON in UTF-8. NaN and Infinity as Python writes them are understood.",
     "invalid_body": "The body is JSON of another structure than the route takes. The text says which part.",
     "invalid_reference": "A model is named by letters, digits, '_', '-' and '.', with '@' before a version: iris, iris@3.",

@@ -9,11 +9,11 @@ from grpclib.health.service import OVERALL, Health
 from grpclib.health.v1 import health_pb2
 from grpclib.reflection.service import ServerReflection
 from grpclib.reflection.v1 import reflection_pb2
-from grpclib.server import Server
 
 from salver.engine.engine import Engine
 from salver.server.entrance import Entrance
 from salver.server.rpc.messages import pool
+from salver.server.rpc.port import Port
 from salver.server.rpc.service import Service
 
 _GRACE_S = 30.0
@@ -38,7 +38,7 @@ class Listener:
             described.AddSerializedFile(file.serialized_pb)
         certificate = self._entrance.certificate
         handlers = ServerReflection.extend([self._service, health], pool=described)
-        self._servers = [Server(handlers) for _ in self._listeners]
+        self._servers = [Port(handlers, self._refused) for _ in self._listeners]
         for server, listener in zip(self._servers, self._listeners, strict=True):
             await server.start(sock=listener.dup(), ssl=certificate.context if certificate else None)
 
@@ -50,6 +50,9 @@ class Listener:
             server.close()
         for server in self._servers:
             await server.wait_closed()
+
+    def _refused(self) -> None:
+        self._entrance.gate.refusals["invalid_http"] += 1
 
     def _tell(self) -> None:
         self._status.set(self._engine.ready)
