@@ -7,7 +7,6 @@ its callers send it by the month. `churn` has a canary that is wrong more often.
 
 from __future__ import annotations
 
-import json
 import subprocess
 import sys
 import time
@@ -23,6 +22,7 @@ from numpy.typing import NDArray
 
 from salver.log import signatures
 from salver.log.record import Record, encoder
+from salver.registry.layout import Claim
 from salver.registry.registry import Registry
 from salver.registry.route import Route
 from tests.serving import SALVER
@@ -31,6 +31,8 @@ HOUR_US = 3600 * 1_000_000
 MORNING = 6
 """Hours ago that version 4 of `credit` was promoted."""
 HOURS = 26
+HELD = 2000
+"""Rows that a model is not trained on, and compared with."""
 
 
 class Traffic(NamedTuple):
@@ -102,7 +104,7 @@ def trained(
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
-    X, y = draw(rows + 3000, seed)
+    X, y = draw(rows + HELD, seed)
     if change:
         change(X, y)
     columns = make_column_transformer(
@@ -134,7 +136,7 @@ def make_day(store: Path, scale: float = 1.0) -> None:
     def save(name: str, draw: Draw, seed: int, description: str, **more: Any) -> None:
         model, X, y = trained(draw, seed, **more)
         made[name].append(model)
-        salver.save(model, name, sample=X, labels=y, store=str(store), description=description)
+        salver.save(model, name, sample=X, labels=y, store=str(store), description=description, by="ada")
 
     save("credit", applicants, 1, "First try, on a small sample", rows=300)
     save("credit", applicants, 2, "More rows")
@@ -144,6 +146,7 @@ def make_day(store: Path, scale: float = 1.0) -> None:
     save("churn", customers, 2, "Tried on relabelled rows", change=careless, rows=500)
     save("fraud", payments, 1, "Card payments")
     save("leads", customers, 7, "Leads of the spring campaign")
+    day.began()
     day.route("credit", 3, 60.0, why="first release", promote=3)
     day.route("credit", 4, MORNING, why="trained on the new warehouse table", promote=4)
     day.route("churn", 2, 20.0, why="the new labels", canary=2)
@@ -168,6 +171,10 @@ def look(store: Path) -> None:
     )
 
 
+def _dated(path: Path, kind: type[Route] | type[Claim], at: str) -> None:
+    path.write_bytes(msgspec.json.encode(msgspec.structs.replace(msgspec.json.decode(path.read_bytes(), type=kind), at=at)))
+
+
 class _Day:
     def __init__(self, store: Path, scale: float) -> None:
         self._store = store
@@ -175,6 +182,13 @@ class _Day:
         self._registry = Registry(store)
         self._now_us = time.time_ns() // 1000
         self._made = 0
+
+    def began(self) -> None:
+        """All that is published was published long ago."""
+        at = time.strftime("%Y-%m-%dT09:00:00.000000Z", time.gmtime(self._now_us / 1e6 - 40 * 86_400))
+        for folder, kind in (("route", Route), ("claims", Claim)):
+            for path in (self._store / "models").glob(f"*/{folder}/*.json"):
+                _dated(path, kind, at)
 
     def route(self, model: str, version: int, hours_ago: float, *, why: str, promote: int = 0, canary: int = 0) -> None:
         """Change a route as it was changed so long ago."""
@@ -186,13 +200,7 @@ class _Day:
         number = self._registry.route(model).number
         at = time.strftime("%Y-%m-%dT%H:%M:%S.000000Z", time.gmtime(self._now_us / 1e6 - hours_ago * 3600))
         path = self._store / "models" / model / "route" / f"{number}.json"
-        path.write_bytes(
-            msgspec.json.encode(msgspec.structs.replace(msgspec.json.decode(path.read_bytes(), type=Route), at=at))
-        )
-        for other in (self._store / "models" / model / "route").glob("*.json"):  # those that publishing made
-            route = json.loads(other.read_bytes())
-            if route["number"] < number and hours_ago > 50:
-                other.write_text(json.dumps({**route, "at": "2026-01-05T09:00:00.000000Z"}))
+        _dated(path, Route, at)
 
     def write(self, model: str, draw: Draw, every: Sequence[Traffic]) -> None:
         """Lines of predictions, and labels of most that are an hour old."""

@@ -16,6 +16,7 @@ import salver
 from salver.door.key import new_key
 from salver.door.keys import Keys
 from salver.registry.folder import FolderStore
+from tests.dashboard.looking import until
 from tests.serving import Served, serving
 
 
@@ -129,9 +130,14 @@ def test_forms_of_other_sites_and_old_ones_are_refused_and_ours_is_on_record(
     assert client.post(page, data=form).status_code == 303
     route = salver.Registry(served.store).route("iris")
     assert route.aliases["champion"] == 2 and (route.by, route.why) == ("manages", "better")
-    lines = [json.loads(line) for line in (served.store / "audit" / "audit.jsonl").read_text().splitlines()]
-    done = [one for one in lines if one.get("who") == "manages" and one["event"] == "called" and one["status"] == 303]
-    assert [one["what"] for one in done] == ["POST /ui/models/{ref}/do/{verb}"]
+
+    def done() -> list[str]:
+        lines = [json.loads(line) for line in (served.store / "audit" / "audit.jsonl").read_text().splitlines()]
+        called = [one for one in lines if one.get("who") == "manages" and one["event"] == "called"]
+        return [one["what"] for one in called if one["status"] == 303]
+
+    until(lambda: bool(done()), 10.0)
+    assert done() == ["POST /ui/models/{ref}/do/{verb}"]
 
 
 def test_it_can_be_switched_off(store: Path, keys: dict[str, str]) -> None:

@@ -4,62 +4,15 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Callable
-from pathlib import Path
 
 import httpx
-from playwright.sync_api import Browser, Locator, Page, expect
+from playwright.sync_api import Browser, Page, expect
 
 from salver.registry.registry import Registry
 from tests.dashboard.conftest import PICTURES
-from tests.dashboard.looking import barriers, drawn, opened
+from tests.dashboard.looking import barriers, opened, until
+from tests.dashboard.pictures import tell
 from tests.serving import Served
-
-DOCS = Path(__file__).resolve().parents[2] / "docs" / "dashboard"
-
-
-class Clicks:
-    """Counts them, and takes a picture before each."""
-
-    def __init__(self, page: Page, folder: Path) -> None:
-        self.page, self.count, self._folder = page, 0, folder
-        folder.mkdir(parents=True, exist_ok=True)
-
-    def on(self, place: Locator) -> None:
-        drawn(self.page)
-        place.scroll_into_view_if_needed()
-        self.count += 1
-        self.page.screenshot(path=self._folder / f"story-{self.count}.png")
-        place.click()
-        self.page.wait_for_load_state()
-
-
-def tell(page: Page, url: str, folder: Path, check: Callable[[], None] = lambda: None) -> int:
-    """The story, and how many clicks it takes. `check` is called before the last one."""
-    opened(page, f"{url}/ui")
-    clicks = Clicks(page, folder)
-    expect(page.locator("#row-credit")).to_contain_text("answers are wrong more often")  # that something is
-    clicks.on(page.locator("#row-credit .name"))
-    wrong = page.locator("section[aria-labelledby=wrong]")
-    expect(wrong).to_contain_text("It began at")  # since when, and in which version
-    expect(wrong).to_contain_text("champion 3 → 4")
-    clicks.on(wrong.get_by_role("link", name="income: input moved"))
-    expect(page.locator("h1")).to_contain_text("income")  # in which column
-    expect(page.locator("section[aria-labelledby=dist-h]")).to_contain_text("below")
-    clicks.on(page.get_by_role("link", name="Roll back…"))
-    expect(page.locator("form")).to_contain_text("version 3 again")
-    check()
-    clicks.on(page.get_by_role("button", name="Roll back to version 3"))
-    expect(page.locator(".said")).to_contain_text("It is rolled back")
-    return clicks.count
-
-
-def until(what: Callable[[], bool], within_s: float = 60.0) -> None:
-    """Return when it is so."""
-    deadline = time.monotonic() + within_s
-    while not what():
-        assert time.monotonic() < deadline
-        time.sleep(0.1)
 
 
 def test_what_is_wrong_with_credit_is_found_and_rolled_back_in_five_clicks(day: Served, page: Page) -> None:
@@ -101,8 +54,9 @@ def test_canary_shadow_and_promotion_from_the_page(day: Served, page: Page) -> N
     expect(page.locator(".said")).to_contain_text("promoted")
     assert registry.route("credit").aliases["champion"] == 2
     opened(page, base)
-    expect(page.get_by_role("link", name="Roll back…")).to_be_visible()
-    page.get_by_role("link", name="Roll back…").click()
+    expect(page.get_by_role("link", name="Try it")).to_be_visible()
+    assert not page.get_by_role("link", name="Roll back…").count(), "it has one version"
+    opened(page, f"{base}/do/rollback")
     expect(page.get_by_text("There is nothing to go back to")).to_be_visible()
 
 

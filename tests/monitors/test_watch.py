@@ -22,7 +22,7 @@ from salver.log.compact import compact
 from salver.log.record import Record, encoder
 from salver.monitors.calibration import Calibration
 from salver.monitors.profile import Profile, profile_of
-from salver.monitors.results import FOLDER, Watched, read_results
+from salver.monitors.results import FOLDER, Watched, read_last, read_results
 from salver.monitors.settings import Channel, ModelSettings, Settings, read_settings
 from salver.monitors.store import Store, Track
 from salver.monitors.watch import look, promote
@@ -229,6 +229,22 @@ def test_without_a_reference_the_first_rows_become_one(tmp_path: Path) -> None:
     assert rows == 2400
     (again, *_) = look(tmp_path, settings, lambda model, version: None, START_US + 7 * HOUR_US)
     assert again.reference == "window" and again.rows == 1200
+
+
+def test_a_judged_window_has_the_counts_of_its_slices_and_a_list_needs_few_windows(tmp_path: Path) -> None:
+    write(tmp_path, range(5))
+    (one,) = looked(tmp_path, until=6)
+    store = Store(tmp_path)
+    for seen in one.windows:
+        window = store.window(Track("m", 1, "live"), seen.start_us)
+        assert window is not None
+        assert (window.start_us, window.end_us, window.rows) == (seen.start_us, seen.end_us, seen.rows)
+    assert store.window(Track("m", 1, "live"), one.windows[-1].end_us) is None
+    assert dict(enumerate([600] * 5)) == {hour: rows for _, hour, rows in store.answered(START_US, HOUR_US)}
+    store.close()
+    (short,) = read_last(tmp_path)
+    assert [seen.start_us for seen in short.windows] == [one.windows[0].start_us, one.windows[-1].start_us]
+    assert (short.windows[-1], short.alarms, short.rows) == (one.windows[-1], one.alarms, one.rows)
 
 
 def test_the_command_shows_what_there_is(tmp_path: Path) -> None:

@@ -7,10 +7,10 @@ from typing import NamedTuple
 
 from salver.dashboard.charts import Chart, Mark, Series, of_estimates
 from salver.dashboard.health import gravity
-from salver.dashboard.known import Known
+from salver.dashboard.known import HOUR_US, Known
 from salver.dashboard.messages import Served
 from salver.dashboard.model import Changed, Distribution, cause, deploys, distributions, newest
-from salver.dashboard.overview import HOUR_US, answering
+from salver.dashboard.overview import answering
 from salver.monitors.alarm import Alarm
 from salver.monitors.judge import Finding
 from salver.monitors.results import Seen, Watched
@@ -63,7 +63,7 @@ def every(known: Known, served: Iterable[Served], with_segments: bool = False) -
     made: list[Noted] = []
     for one in served:
         in_force = set(answering(one))
-        for track in known.watched(one.name):
+        for track in known.briefly(one.name):
             if with_segments or not track.segment:
                 made += [Noted(alarm, track.version in in_force) for alarm in track.alarms]
     return sorted(

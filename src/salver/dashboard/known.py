@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections import defaultdict
 from collections.abc import Callable, Hashable
 from pathlib import Path
 from typing import Any, TypeVar
@@ -19,7 +20,7 @@ from salver.errors import SalverError
 from salver.monitors.accuracy import Accuracy
 from salver.monitors.measured import FOLDER as MEASURED
 from salver.monitors.profile import Profile
-from salver.monitors.results import FOLDER, RESULTS, Watched
+from salver.monitors.results import FOLDER, LAST, RESULTS, Watched, looked_us
 from salver.monitors.store import Store, Track
 from salver.monitors.window import Window
 from salver.registry.layout import Claim
@@ -27,7 +28,11 @@ from salver.registry.registry import Registry
 from salver.registry.route import Route
 
 _Made = TypeVar("_Made")
+HOUR_US = 3600 * 1_000_000
+SLICE_US = HOUR_US // 12  # as long as slices are, if not set otherwise
 _LOOK_S = 1.0
+_FILES_BYTES = 16 * 2**20
+"""Of files that are kept decoded: so many, which take several times that in memory."""
 
 
 class Known:
@@ -38,6 +43,7 @@ class Known:
         self._url = store
         self._registry: Registry | None = None
         self._files: dict[Path, tuple[tuple[int, int], Any]] = {}
+        self._files_lock = threading.Lock()
         self._kept: dict[Hashable, tuple[float, Any]] = {}
         self._locks: dict[Hashable, threading.Lock] = {}
         self._histories: dict[str, list[Route]] = {}
@@ -48,30 +54,40 @@ class Known:
         """What the monitor found last of a model; empty where it has not looked."""
         if self.log is None:
             return []
-        found = self._file(self.log / FOLDER / RESULTS / f"{model}.json", list[Watched])
-        return found or []
+        found = self._file(self.log / FOLDER / RESULTS / f"{model}.json", _decode_watched)
+        return found[0] if found else []
 
-    def looked_s(self) -> float | None:
-        """When the monitor looked last, in s since 1970; None for never."""
-        folder = self.log / FOLDER / RESULTS if self.log else None
-        try:
-            return None if folder is None else max((path.stat().st_mtime for path in folder.glob("*.json")), default=None)
-        except OSError:  # one was replaced meanwhile
-            return time.time()
+    def briefly(self, model: str) -> list[Watched]:
+        """As `watched`, of each with its first and its last window only: all that a list of many models needs."""
+        found = self._file(self.log / FOLDER / LAST, _by_model) if self.log else None
+        return found[0].get(model, []) if found else []
+
+    def looked_us(self) -> int:
+        """When the monitor looked last, in µs since 1970; 0 for never."""
+        return looked_us(self.log) if self.log else 0
 
     def measured(self, model: str) -> tuple[Accuracy, float] | None:
         """The accuracy by version of the last seven days, and when it was measured."""
         if self.log is None:
             return None
-        path = self.log / MEASURED / f"{model}.json"
-        found = self._file(path, Accuracy)
-        return None if found is None else (found, self._files[path][0][0] / 1e9)
+        return self._file(self.log / MEASURED / f"{model}.json", _decode_accuracy)
 
     def rows_since(self, track: Track, since_us: int) -> dict[int, int]:
         """The rows of each slice of five minutes, by its start."""
         return self.kept(
             ("rows", track, since_us // 60_000_000), 60.0, lambda: self._store(lambda of: of.rows(track, since_us), {})
         )
+
+    def hours(self, since_us: int, count: int) -> dict[str, list[int]]:
+        """By model, the predictions that were answered in each of `count` hours from a time on."""
+
+        def add(of: Store) -> dict[str, list[int]]:
+            made: defaultdict[str, list[int]] = defaultdict(lambda: [0] * count)
+            for model, hour, rows in of.answered(since_us, HOUR_US):
+                made[model][min(hour, count - 1)] += rows
+            return dict(made)
+
+        return self.kept(("hours", since_us, count), 60.0, lambda: self._store(add, {}))
 
     def window(self, track: Track, start_us: int) -> Window | None:
         """The counts of a window that was judged."""
@@ -161,17 +177,30 @@ class Known:
                 self._kept.pop(key, None)
                 self._locks.pop(key, None)
 
-    def _file(self, path: Path, kind: type[_Made]) -> _Made | None:
+    def _file(self, path: Path, decode: Callable[[bytes], _Made]) -> tuple[_Made, float] | None:
+        """What a file holds, and when it was written (s since 1970); None where there is none."""
         try:
             stat = path.stat()
-        except FileNotFoundError:
+            stamp, known = (stat.st_mtime_ns, stat.st_size), self._files.get(path)
+            if known is not None and known[0] == stamp:
+                return known[1], stat.st_mtime
+            known = (stamp, decode(path.read_bytes()))
+        except (FileNotFoundError, msgspec.DecodeError):  # what another release wrote holds nothing until it is made anew
             return None
-        stamp = (stat.st_mtime_ns, stat.st_size)
-        known = self._files.get(path)
-        if known is None or known[0] != stamp:
-            try:
-                known = (stamp, msgspec.json.decode(path.read_bytes(), type=kind))
-            except (OSError, msgspec.DecodeError):
-                return None
+        with self._files_lock:
+            self._files.pop(path, None)
             self._files[path] = known
-        return known[1]
+            while len(self._files) > 1 and sum(size for (_, size), _ in self._files.values()) > _FILES_BYTES:
+                del self._files[next(iter(self._files))]
+        return known[1], stat.st_mtime
+
+
+_decode_watched = msgspec.json.Decoder(list[Watched]).decode
+_decode_accuracy = msgspec.json.Decoder(Accuracy).decode
+
+
+def _by_model(data: bytes) -> dict[str, list[Watched]]:
+    made: defaultdict[str, list[Watched]] = defaultdict(list)
+    for one in _decode_watched(data):
+        made[one.model].append(one)
+    return dict(made)

@@ -5,7 +5,8 @@ The counts are those of `/metrics`; a percentile is read from its buckets as Pro
 
 from __future__ import annotations
 
-from collections import deque
+from bisect import bisect_left
+from collections import defaultdict
 from collections.abc import Iterable
 from itertools import pairwise
 from typing import NamedTuple
@@ -22,6 +23,14 @@ Key = tuple[str, int, str]
 """Model, version, route."""
 
 
+class _Counted(NamedTuple):
+    """Facts, by key, and of each model the keys that were ever asked."""
+
+    facts: Facts
+    lanes: dict[Key, Lane]
+    asked: dict[str, list[Key]]
+
+
 class Pace(NamedTuple):
     """How a version, or a model, answers: rows and requests a second, the share of errors, latency in seconds."""
 
@@ -35,14 +44,14 @@ class Pace(NamedTuple):
 
 
 class Live:
-    """Counts of the last half hour."""
+    """Counts of the last half hour. One thread notes them; those who ask take what there is then, which nobody changes."""
 
     def __init__(self) -> None:
-        self._kept: deque[tuple[Facts, dict[Key, Lane]]] = deque()
+        self._kept: tuple[_Counted, ...] = ()
 
     @property
     def last(self) -> Facts | None:
-        return self._kept[-1][0] if self._kept else None
+        return self._kept[-1].facts if self._kept else None
 
     @property
     def models(self) -> dict[str, Served]:
@@ -50,43 +59,51 @@ class Live:
 
     def note(self, facts: Facts) -> None:
         """Counts as they are now. What comes soon after another takes its place: charts want even steps."""
-        if len(self._kept) > 1 and facts.at_s - self._kept[-2][0].at_s < _STEP_S:
-            self._kept.pop()
-        self._kept.append((facts, {(lane.model, lane.version, lane.route): lane for lane in facts.lanes}))
-        while self._kept[0][0].at_s < facts.at_s - KEPT_S:
-            self._kept.popleft()
+        kept = self._kept
+        if len(kept) > 1 and facts.at_s - kept[-2].facts.at_s < _STEP_S:
+            kept = kept[:-1]
+        since_s = facts.at_s - KEPT_S
+        self._kept = (*(one for one in kept if one.facts.at_s >= since_s), _counted(facts))
 
     def keys(self, model: str) -> list[Key]:
         """The versions and routes of a model that were ever asked."""
-        return (
-            sorted(key for key, lane in self._kept[-1][1].items() if key[0] == model and _requests(lane)) if self._kept else []
-        )
+        return self._kept[-1].asked.get(model, []) if self._kept else []
 
     def pace(self, keys: Iterable[Key], window_s: float = WINDOW_S) -> Pace | None:
         """How these answered in the last `window_s` together; None before there are two counts."""
-        if not self._kept:
+        kept = self._kept
+        if not kept:
             return None
-        until = self._kept[-1]
-        since = next((one for one in self._kept if one[0].at_s >= until[0].at_s - window_s), until)
-        return _between(since, until, list(keys))
+        until = kept[-1]
+        first = bisect_left(kept, until.facts.at_s - window_s, key=lambda one: one.facts.at_s)
+        return _between(kept[first], until, list(keys))
 
     def series(self, key: Key, points: int = 120) -> list[tuple[float, Pace]]:
         """The time (s since 1970) and the pace of one version by one route, count by count."""
-        kept = list(self._kept)
+        kept = self._kept
         step = max(1, len(kept) // points)
         picked = kept[::-step][::-1]
-        found = [(until[0].now_s, _between(since, until, [key])) for since, until in pairwise(picked)]
+        found = [(until.facts.now_s, _between(since, until, [key])) for since, until in pairwise(picked)]
         return [(at, pace) for at, pace in found if pace is not None]
 
 
-def _between(since: tuple[Facts, dict[Key, Lane]], until: tuple[Facts, dict[Key, Lane]], keys: list[Key]) -> Pace | None:
-    over_s = until[0].at_s - since[0].at_s
+def _counted(facts: Facts) -> _Counted:
+    asked: defaultdict[str, list[Key]] = defaultdict(list)
+    lanes = {(lane.model, lane.version, lane.route): lane for lane in facts.lanes}
+    for key in sorted(lanes):
+        if _requests(lanes[key]):
+            asked[key[0]].append(key)
+    return _Counted(facts, lanes, dict(asked))
+
+
+def _between(since: _Counted, until: _Counted, keys: list[Key]) -> Pace | None:
+    over_s = until.facts.at_s - since.facts.at_s
     if over_s <= 0:
         return None
     rows = errors = 0.0
     latency = [0] * (len(SECONDS) + 1)
     for key in keys:
-        now, before = until[1].get(key), since[1].get(key)
+        now, before = until.lanes.get(key), since.lanes.get(key)
         if now is None:
             continue
         # A worker that was started again counts from nothing.

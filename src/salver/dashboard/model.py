@@ -10,10 +10,10 @@ from salver.artifact.manifest import Manifest
 from salver.dashboard import words
 from salver.dashboard.charts import Bar, Chart, Mark, Series, bars, of_estimates
 from salver.dashboard.health import main_track
-from salver.dashboard.known import Known
+from salver.dashboard.known import HOUR_US, Known
 from salver.dashboard.live import Live, Pace
 from salver.dashboard.messages import Served
-from salver.dashboard.overview import HOUR_US, HOURS, Role, roles
+from salver.dashboard.overview import HOURS, Role, roles
 from salver.monitors.bins import NumberBins
 from salver.monitors.estimate import Estimate
 from salver.monitors.judge import Finding

@@ -7,13 +7,11 @@ from typing import NamedTuple
 
 from salver.dashboard.charts import spark
 from salver.dashboard.health import STATES, Health, health, main_track, moved
-from salver.dashboard.known import Known
+from salver.dashboard.known import HOUR_US, SLICE_US, Known
 from salver.dashboard.live import Live, Pace
 from salver.dashboard.messages import Served
 from salver.monitors.estimate import Estimate
-from salver.monitors.store import Track
 
-HOUR_US = 3600 * 1_000_000
 HOURS = 24
 
 
@@ -56,7 +54,9 @@ class Totals(NamedTuple):
 
 def rows(known: Known, live: Live, served: Iterable[Served], now_s: float) -> list[Row]:
     """What is wrong first, then by name."""
-    made = [_row(known, live, one, now_s) for one in served]
+    until_us = int(now_s * 1e6) // SLICE_US * SLICE_US
+    hours = known.hours(until_us - HOURS * HOUR_US, HOURS)
+    made = [_row(known, live, one, hours.get(one.name, [0] * HOURS)) for one in served]
     return sorted(made, key=lambda row: (STATES.index(row.health.state), row.name.casefold()))
 
 
@@ -95,11 +95,10 @@ def answering(served: Served) -> list[int]:
     return [role.version for role in roles(served)]
 
 
-def _row(known: Known, live: Live, served: Served, now_s: float) -> Row:
-    every, in_force = known.watched(served.name), roles(served)
+def _row(known: Known, live: Live, served: Served, hours: list[int]) -> Row:
+    every, in_force = known.briefly(served.name), roles(served)
     version = in_force[0].version if in_force else None
     main = main_track(every, version)
-    hours = hourly(known, served.name, {(one.version, one.route) for one in every if not one.segment}, now_s)
     measured = known.measured(served.name)
     group = next((of for of in measured[0].groups if of.of.get("version") == str(version)), None) if measured else None
     measure = main.measure if main else ""
@@ -120,15 +119,3 @@ def _row(known: Known, live: Live, served: Served, now_s: float) -> Row:
         main.expected if main else None,
         list(dict.fromkeys(one.column for kind in ("drift", "score") for one in moved(main) if one.kind == kind)),
     )
-
-
-def hourly(known: Known, model: str, tracks: Iterable[tuple[int, str]], now_s: float) -> list[int]:
-    """Predictions that were answered, in each of the last `HOURS` hours: the last one is not over."""
-    first = (int(now_s * 1e6) // HOUR_US - HOURS + 1) * HOUR_US
-    made = [0] * HOURS
-    for version, route in tracks:
-        if route == "shadow":
-            continue
-        for start, count in known.rows_since(Track(model, version, route), first).items():
-            made[min((start - first) // HOUR_US, HOURS - 1)] += count
-    return made

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import hashlib
 import re
-from functools import cache, cached_property
-from importlib.resources import files
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
 from salver.dashboard import words
+from salver.dashboard.assets import address
 from salver.dashboard.health import kind
 from salver.dashboard.known import Known
 from salver.dashboard.live import Live
@@ -25,13 +24,14 @@ if TYPE_CHECKING:
     from jinja2 import Environment
 
 
+_OF_A_MODEL = ("head", "now", "latency", "alarm", "predictions", "compare", "replay")
 _ROUTES = [
     (re.compile(pattern), name)
     for pattern, name in (
         (r"/", "overview"),
         (r"/alarms", "alarms"),
         (r"/models/([^/]+)", "model"),
-        *((rf"/models/([^/]+)/{name}", name) for name in ("now", "latency", "alarm", "predictions", "compare", "replay")),
+        *((rf"/models/([^/]+)/{name}", name) for name in _OF_A_MODEL),
         (r"/models/([^/]+)/try", "try_it"),
         (r"/models/([^/]+)/predictions/([^/]+)", "prediction"),
         (r"/models/([^/]+)/do/([a-z-]+)", "action"),
@@ -46,6 +46,7 @@ _FILTERS: dict[str, Any] = {
     "number": words.number,
     "plain": words.plain,
     "percent": words.percent,
+    "likeliest": words.likeliest,
     "seconds": words.seconds,
     "ago": words.ago,
     "moment": words.moment,
@@ -115,15 +116,8 @@ class Pages:
             auto_reload=False,
         )
         made.filters.update(_FILTERS)
-        made.globals["asset"] = _asset  # pyright: ignore[reportArgumentType]
+        made.globals["asset"] = address  # pyright: ignore[reportArgumentType]
         return made
-
-
-@cache
-def _asset(name: str) -> str:
-    """Where a shipped file is, with what tells it from that of another version: browsers keep it."""
-    content = files("salver.dashboard").joinpath("static", name).read_bytes()
-    return f"/ui/static/{name}?v={hashlib.sha256(content).hexdigest()[:12]}"
 
 
 def _status(error: SalverError) -> int:

@@ -20,7 +20,8 @@ from salver.dashboard.turn import Turn
 logger = logging.getLogger("salver")
 
 _NICE = 10  # as the monitor: whoever looks because the machine is overloaded still gets an answer
-_THREADS = 4
+_THREADS = 2
+"""For pages of what is known already; as many again for those that ask the log, which may take long."""
 
 
 class Desk:
@@ -33,6 +34,7 @@ class Desk:
         self._answers = answers
         self._writing = threading.Lock()
         self._threads = ThreadPoolExecutor(_THREADS, "salver-page")
+        self._asking = ThreadPoolExecutor(_THREADS, "salver-asking")
         self._turns: dict[int, Turn] = {}
 
     def serve(self, asks: IO[bytes]) -> None:
@@ -51,7 +53,7 @@ class Desk:
                 turn.cancel()
         else:
             turn = self._turns[message.id] = Turn()
-            self._threads.submit(self._answer, message, turn)
+            (self._asking if asks_log(message) else self._threads).submit(self._answer, message, turn)
 
     def _answer(self, ask: Ask, turn: Turn) -> None:
         try:
@@ -65,6 +67,12 @@ class Desk:
         with self._writing:
             self._answers.write(framed(Page(ask.id, status, html.encode())))
             self._answers.flush()
+
+
+def asks_log(ask: Ask) -> bool:
+    """Whether that page is made of queries: it does not keep the others waiting."""
+    parts = ask.page.split("/")[3:]
+    return parts[:1] in (["predictions"], ["latency"], ["replay"]) or "from=" in ask.query
 
 
 def main() -> int:

@@ -9,7 +9,7 @@ from urllib.parse import parse_qsl
 import msgspec
 
 from salver.dashboard import alarms, compare, latency, model, overview, predictions, search, trying
-from salver.dashboard.health import health
+from salver.dashboard.health import Health, health
 from salver.dashboard.known import Known
 from salver.dashboard.live import Live
 from salver.dashboard.messages import Ask, Served
@@ -69,7 +69,7 @@ class Views:
         return "overview.html", {
             "rows": [row for row in rows if wanted in row.name.casefold()],
             "totals": overview.totals(self._live, rows),
-            "looked_s": self._known.looked_s(),
+            "looked_us": self._known.looked_us(),
             "log": self._known.log,
         }
 
@@ -77,18 +77,16 @@ class Views:
         served, every = request.model(name), self._known.watched(name)
         history = self._history(served, now=True)
         main, seen = model.chosen(every, served, request.query["version"], request.query["window"])
-        state = health(served.state, every, answering(served))
+        head = self._head(served, history)
+        state: Health = head["health"]
         return "model.html", {
             **self._now(served),
-            "wanted": _wanted(served, history),
+            **head,
             "done": DONE.get(request.query["done"], ""),
-            "roles": roles(served),
-            "health": state,
             "cause": model.cause(state.since_us, history) if state.lasting else None,
             "every": [one for one in every if not one.segment],
             "main": main,
             "seen": seen,
-            "versions": model.versions(self._known, self._live, served),
             "changes": model.changes(history),
             "traffic": model.traffic(self._known, name, every, history, request.now_s),
             "accuracy": model.accuracy_chart(every, main, model.deploys(history)) if main else None,
@@ -98,6 +96,21 @@ class Views:
             "quality": model.quality(seen) if seen else [],
             "segments": model.segments(every, main) if main else [],
             "log": self._known.log,
+        }
+
+    def head(self, request: Request, name: str) -> Made:
+        served = request.model(name)
+        return "head.html", self._head(served, self._history(served, now=True))
+
+    def _head(self, served: Served, history: list[Route]) -> dict[str, Any]:
+        return {
+            "served": served,
+            "wanted": _wanted(served, history),
+            "roles": roles(served),
+            "health": health(served.state, self._known.briefly(served.name), answering(served)),
+            "versions": model.versions(self._known, self._live, served),
+            "back_to": _back_to(history),
+            "followed": bool(history),
         }
 
     def now(self, request: Request, name: str) -> Made:
@@ -182,10 +195,11 @@ class Views:
         return "alarms.html", {
             "open": [one for one in found if one.is_open],
             "past": [one for one in found if not one.is_open][:100],
+            "shown": 60,
             "axis": alarms.axis(self._known, found, served, days, request.now_s),
             "days": days,
             "models": sorted(one.name for one in request.served),
-            "looked_s": self._known.looked_s(),
+            "looked_us": self._known.looked_us(),
         }
 
     def alarm(self, request: Request, name: str) -> Made:
@@ -194,7 +208,7 @@ class Views:
         story = alarms.story(self._known, served, request.query["id"], history, request.now_s)
         if story is None:
             raise NotFound("there is no such alarm any more; its windows were counted again, or are too old")
-        return "alarm.html", {"served": served, "story": story, "alarm": story.noted.alarm, "has_route": bool(history)}
+        return "alarm.html", {"served": served, "story": story, "alarm": story.noted.alarm, "back_to": _back_to(history)}
 
     # Comparing and changing
 
@@ -235,7 +249,7 @@ class Views:
             "route": history[-1],
             "roles": roles(served),
             "numbers": numbers,
-            "back_to": _back_to(history[-1]),
+            "back_to": _back_to(history),
             "error": request.given["error"],
         }
 
@@ -271,7 +285,7 @@ def _wanted(served: Served, history: list[Route]) -> str:
     return "" if not routing or named in (None, routing["default"]) else f"version {named}"
 
 
-def _back_to(route: Route) -> int | None:
+def _back_to(history: list[Route]) -> int | None:
     """Where a rollback leads."""
-    before = route.before.get("champion", ())
+    before = history[-1].before.get("champion", ()) if history else ()
     return before[-1] if before else None

@@ -16,6 +16,8 @@ def number(value: float | None) -> str:
     """1,234 · 12.3 k · 4.5 M; a short decimal below a thousand."""
     if value is None or not math.isfinite(value):
         return "–"
+    if abs(value) < 1e-300:  # what is beside nothing
+        value = 0.0
     for size, unit in ((1e9, " G"), (1e6, " M"), (1e4, " k")):
         if abs(value) >= size:
             return f"{value / (1e3 if unit == ' k' else size):.3g}{unit}"
@@ -31,6 +33,14 @@ def plain(value: Any) -> str:
     if isinstance(value, float):
         return f"{value:.6g}"
     return str(value)
+
+
+def likeliest(outputs: dict[str, Any]) -> str:
+    """The highest probability of an answer; nothing where it has none."""
+    shares = outputs.get("probabilities")
+    if not isinstance(shares, list) or not shares or not all(isinstance(one, int | float) for one in shares):
+        return ""
+    return percent(max(shares))
 
 
 def percent(share: float | None, digits: int = 1) -> str:

@@ -123,9 +123,8 @@ def told(finding: Finding) -> str:
     """A finding in a line, for people."""
     name = "rows" if finding.column == "*" else finding.column
     if finding.kind in ("drift", "score"):
-        parts = "; ".join(f"{cell.name}: {cell.before:.1%} → {cell.now:.1%}" for cell in finding.cells)
-        shares = f"; share of rows with {parts}" if parts else ""
-        return f"{name}: distribution moved by {finding.effect.value:.3f} (PSI beyond chance){shares}"
+        parts = "".join(f"{cell.name}: {cell.before:.1%} → {cell.now:.1%} of rows; " for cell in finding.cells)
+        return f"{name}: {parts}moved by {finding.effect.value:.3f} (PSI beyond chance)"
     if finding.kind == "stuck":
         return f"{name}: always the same value"
     if finding.kind in ("estimated", "concept"):

@@ -21,6 +21,7 @@ BINS = 20
 TOP = 50
 _MANY = 500  # values, and at most so many edges, that are quicker looked through edge by edge
 _SCANNED = 100
+_TINY, _LONG = 1e-300, 1e7
 MISSING = 0
 """The first cell of every column."""
 
@@ -171,4 +172,8 @@ def _key(value: Any) -> str | None:
 
 
 def _told(edge: float) -> str:
-    return f"{edge:.4g}"
+    """Four digits, as people write them: no powers of ten while there are few zeros, none of what is beside nothing."""
+    if edge and abs(edge) < _TINY:
+        return "0"
+    text = f"{edge:.4g}"
+    return f"{float(text):,.0f}" if "e+" in text and abs(edge) < _LONG else text

@@ -200,7 +200,8 @@ def chart(windows: Sequence[Seen], lines: Iterable[Line], level: float | None) -
             parts.append(f'<text x="{_PAD + 180 * i}" y="{_HEIGHT - 2}"><tspan fill="{colour}">━</tspan> {escape(name)}</text>')
     ends = f"{moment(windows[0].start_us)} to {moment(windows[-1].end_us)}"
     parts.append(f'<text x="{_WIDTH}" y="{_HEIGHT - 2}" text-anchor="end">{ends}</text>')
-    return f'<svg viewBox="0 0 {_WIDTH} {_HEIGHT}" xmlns="http://www.w3.org/2000/svg" role="img">{"".join(parts)}</svg>'
+    named = f'role="img" aria-label="Accuracy from {ends}, as the text above has it for the last window"'
+    return f'<svg viewBox="0 0 {_WIDTH} {_HEIGHT}" xmlns="http://www.w3.org/2000/svg" {named}>{"".join(parts)}</svg>'
 
 
 def _spark(windows: Sequence[Seen], finding: Finding) -> str:
@@ -214,7 +215,7 @@ def _spark(windows: Sequence[Seen], finding: Finding) -> str:
     points = " ".join(f"{i * step:.1f},{22 - 20 * max(e, 0) / high:.1f}" for i, e in enumerate(effects))
     line = 22 - 20 * 0.02 / high
     return (
-        f'<svg viewBox="0 0 110 24" style="width:110px" xmlns="http://www.w3.org/2000/svg">'
+        f'<svg viewBox="0 0 110 24" style="width:110px" aria-hidden="true" xmlns="http://www.w3.org/2000/svg">'
         f'<path d="M0 {line:.1f}H110" stroke="#a86100" stroke-dasharray="2 3"/>'
         f'<polyline points="{points}" fill="none" stroke="#1b62b5" stroke-width="1.5"/></svg>'
     )

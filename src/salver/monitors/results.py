@@ -14,6 +14,7 @@ from salver.monitors.judge import Finding
 
 FOLDER = "monitor"
 RESULTS = "results"
+LAST = "last.json"
 _LOOKED = "looked"
 
 
@@ -59,6 +60,14 @@ def read_results(log: Path) -> list[Watched]:
     return made
 
 
+def read_last(log: Path) -> list[Watched]:
+    """What was found last, of each without the windows between its first and its last: all that a list of models needs."""
+    try:
+        return msgspec.json.decode((log / FOLDER / LAST).read_bytes(), type=list[Watched])
+    except (FileNotFoundError, msgspec.DecodeError):
+        return []
+
+
 def looked_us(log: Path) -> int:
     """When somebody looked last, in µs since 1970; 0: never."""
     try:
@@ -75,7 +84,17 @@ def write_results(log: Path, found: list[Watched], now_us: int) -> None:
     for one in found:
         by_model[one.model].append(one)
     for model, watched in by_model.items():
-        writing = folder / f".{model}.{secrets.token_hex(4)}"
-        writing.write_bytes(msgspec.json.encode(watched))
-        writing.replace(folder / f"{model}.json")
-    (log / FOLDER / _LOOKED).write_text(str(now_us))
+        _write(folder / f"{model}.json", msgspec.json.encode(watched))
+    _write(log / FOLDER / LAST, msgspec.json.encode([_short(one) for one in found]))
+    _write(log / FOLDER / _LOOKED, str(now_us).encode())
+
+
+def _short(one: Watched) -> Watched:
+    first = [msgspec.structs.replace(seen, findings=[]) for seen in one.windows[:-1][:1]]
+    return msgspec.structs.replace(one, windows=[*first, *one.windows[-1:]])
+
+
+def _write(path: Path, data: bytes) -> None:
+    writing = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+    writing.write_bytes(data)
+    writing.replace(path)

@@ -17,14 +17,16 @@ import msgspec
 from salver.monitors.judge import Verdict
 from salver.monitors.profile import Profile
 from salver.monitors.results import FOLDER
-from salver.monitors.window import Window
+from salver.monitors.window import Window, together
 
 _FILE = "monitor.sqlite"
+_NEVER_US = 2**63 - 1
 _TRACK = "(model, version, route, segment) = (?, ?, ?, ?)"
 _COUNTED = """
 create table if not exists slices (
   model text, version integer, route text, segment text, start integer, rows integer, data blob,
   primary key (model, version, route, segment, start)) without rowid;
+create index if not exists rows_of_slices on slices (segment, start, model, version, route, rows);
 create table if not exists verdicts (
   model text, version integer, route text, segment text, start integer, until integer, data blob,
   primary key (model, version, route, segment, start)) without rowid;
@@ -100,6 +102,14 @@ class Store:
         query = f"select start, rows from slices where {_TRACK} and start >= ?"
         return dict(self._db.execute(query, (*track, since_us)).fetchall())
 
+    def answered(self, since_us: int, step_us: int) -> list[tuple[str, int, int]]:
+        """The model, the number of the step from a time on, and the rows in it, all versions together; those of shadows not."""
+        query = (
+            "select model, (start - ?) / ? as step, sum(rows) from slices "
+            "where segment = '' and start >= ? and route <> 'shadow' group by model, step"
+        )
+        return self._db.execute(query, (since_us, step_us, since_us)).fetchall()
+
     def put_slices(self, track: Track, windows: Iterable[Window]) -> None:
         """Slices as they are now; verdicts of windows that held them before are taken back."""
         for window in windows:
@@ -112,10 +122,10 @@ class Store:
                 (*track, window.start_us),
             )
 
-    def slices(self, track: Track, since_us: int = 0) -> list[Window]:
-        """In order of time."""
-        query = f"select data from slices where {_TRACK} and start >= ? order by start"
-        return [Window.from_bytes(row[0]) for row in self._db.execute(query, (*track, since_us))]
+    def slices(self, track: Track, since_us: int = 0, until_us: int = _NEVER_US) -> list[Window]:
+        """Those that begin in that time, in order."""
+        query = f"select data from slices where {_TRACK} and start >= ? and start < ? order by start"
+        return [Window.from_bytes(row[0]) for row in self._db.execute(query, (*track, since_us, until_us))]
 
     def put_verdict(self, track: Track, verdict: Verdict) -> None:
         row = (*track, verdict.start_us, verdict.end_us, msgspec.json.encode(verdict))
@@ -128,9 +138,9 @@ class Store:
         return [msgspec.json.decode(row[0], type=Verdict) for row in reversed(found)]
 
     def window(self, track: Track, start_us: int) -> Window | None:
-        """The counts of the judged window that began then."""
-        row = self._db.execute(f"select counts from verdicts where {_TRACK} and start = ?", (*track, start_us)).fetchone()
-        return None if row is None else Window.from_bytes(row[0])
+        """The counts of the judged window that began then: those of its slices together."""
+        row = self._db.execute(f"select until from verdicts where {_TRACK} and start = ?", (*track, start_us)).fetchone()
+        return None if row is None else together(self.slices(track, start_us, row[0]))
 
     def reference(self, model: str, version: int) -> Reference | None:
         row = self._db.execute("select data from refs where model = ? and version = ?", (model, version)).fetchone()

@@ -10,8 +10,6 @@ import asyncio
 import hmac
 import secrets
 import time
-from functools import cache
-from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl, quote, urlsplit
 
@@ -87,7 +85,11 @@ class DashboardFace:
         return made
 
     async def show(self, http: Request) -> Response:
-        """A page that changes nothing."""
+        """A page that changes nothing. A browser that would wait for the process to start is shown that it does."""
+        if "text/html" in http.headers.get("accept", "") and self._process.woken():
+            from salver.dashboard.assets import frame
+
+            return Response(frame(), headers=_HEADERS, media_type="text/html")
         page = http.url.path.removeprefix(UI) or "/"
         making = asyncio.ensure_future(self._process.page(page, http.url.query, self._caller(http)))
         leaving = asyncio.ensure_future(disconnected(http))
@@ -103,8 +105,10 @@ class DashboardFace:
 
     async def asset(self, http: Request) -> Response:
         """A script, a style, an image: as they were shipped."""
+        from salver.dashboard.assets import shipped
+
         name = http.path_params["file"]
-        content = _asset(name)
+        content = shipped().get(name)
         if content is None:
             raise NotFound("there is no such file")
         fresh = "public, max-age=31536000, immutable" if http.query_params.get("v") else "no-cache"
@@ -227,11 +231,3 @@ def _inside(target: str) -> str:
 
 def _html(page: Page) -> Response:
     return Response(page.body, page.status, _HEADERS, "text/html")
-
-
-@cache
-def _asset(name: str) -> bytes | None:
-    """A shipped file, by its plain name; those that are asked for and are not there are not remembered by much."""
-    folder = files("salver.dashboard").joinpath("static")
-    known = {file.name: file for file in folder.iterdir()}
-    return known[name].read_bytes() if name in known else None

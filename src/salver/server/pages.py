@@ -8,7 +8,7 @@ import asyncio
 import sys
 import time
 from asyncio.subprocess import PIPE, Process
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 BEAT_S, TOLD_S = 5.0, 1.0
 """How often the process is told what was counted; before a page is made, it was told so long ago at most."""
 IDLE_S = 900.0
+WOKEN_S = 10.0
+"""Where it does not come up in so long, whoever looks waits for it, and is told why."""
 FRESH_S = 2.0
 """A page that was made for somebody is good enough for everybody who may see the same, for so long."""
 _KEPT = 64
@@ -47,10 +49,11 @@ class PageProcess:
         self._facts = facts
         self._process: Process | None = None
         self._starting = asyncio.Lock()
-        self._waiting: dict[int, asyncio.Future[Page]] = {}
+        self._waiting: dict[int, tuple[Process, asyncio.Future[Page]]] = {}
         self._shared: dict[_Key, _Shared] = {}
         self._asked = 0
         self._last_s = self._told_s = 0.0
+        self._woken_s = -WOKEN_S
         self._tasks: set[asyncio.Task[Any]] = set()
 
     async def page(self, page: str, query: str, caller: Caller) -> Page:
@@ -59,14 +62,25 @@ class PageProcess:
         shared = self._shared.get(key)
         if shared is None or shared.until_s < time.monotonic():
             shared = self._shared[key] = _Shared(asyncio.ensure_future(self.ask(page, query, caller, {})))
-            shared.made.add_done_callback(lambda made: self._made(key, made))
+            shared.made.add_done_callback(lambda _, one=shared: self._made(key, one))
         shared.waiting += 1
         try:
             return await asyncio.shield(shared.made)
         finally:
             shared.waiting -= 1
             if not shared.waiting and not shared.made.done():
+                self._drop(key, shared)  # whoever asks from now on does not get what is given up
                 shared.made.cancel()
+
+    def woken(self) -> bool:
+        """Whether the process slept: then it is started, for the page that will be asked for next."""
+        now_s = time.monotonic()
+        awake = self._starting.locked() or (self._process is not None and self._process.returncode is None)
+        if awake or now_s - self._woken_s < WOKEN_S:
+            return False
+        self._woken_s = now_s
+        self._keep(self._started())
+        return True
 
     def forget(self) -> None:
         """Make every page anew: something was changed."""
@@ -74,7 +88,13 @@ class PageProcess:
         self._told_s = 0.0
 
     async def ask(self, page: str, query: str, caller: Caller, given: dict[str, Any]) -> Page:
-        """A page that is made for one who asks. Raises Unavailable."""
+        """A page that is made for one who asks, by a new process where the old one ends meanwhile. Raises Unavailable."""
+        try:
+            return await self._ask(page, query, caller, given)
+        except Unavailable:
+            return await self._ask(page, query, caller, given)
+
+    async def _ask(self, page: str, query: str, caller: Caller, given: dict[str, Any]) -> Page:
         from salver.dashboard.messages import Ask, Cancel
 
         process = await self._started()
@@ -84,7 +104,7 @@ class PageProcess:
         self._asked += 1
         number = self._asked
         answer: asyncio.Future[Page] = asyncio.get_running_loop().create_future()
-        self._waiting[number] = answer
+        self._waiting[number] = process, answer
         try:
             await self._send(process, Ask(number, page, query, caller, given))
             return await answer
@@ -95,15 +115,18 @@ class PageProcess:
         finally:
             self._waiting.pop(number, None)
 
-    def _made(self, key: _Key, made: asyncio.Task[Page]) -> None:
-        shared = self._shared.get(key)
-        if made.cancelled() or made.exception() or shared is None:
-            self._shared.pop(key, None)
+    def _made(self, key: _Key, shared: _Shared) -> None:
+        if shared.made.cancelled() or shared.made.exception():
+            self._drop(key, shared)
             return
-        now_s = shared.until_s = time.monotonic()
-        shared.until_s += FRESH_S
+        now_s = time.monotonic()
+        shared.until_s = now_s + FRESH_S
         if len(self._shared) > _KEPT:
             self._shared = {key: one for key, one in self._shared.items() if one.until_s >= now_s}
+
+    def _drop(self, key: _Key, shared: _Shared) -> None:
+        if self._shared.get(key) is shared:
+            del self._shared[key]
 
     async def _started(self) -> Process:
         async with self._starting:
@@ -114,11 +137,14 @@ class PageProcess:
                     sys.executable, "-m", *arguments, stdin=PIPE, stdout=PIPE
                 )
                 await self._tell(process)
-                for work in (self._read(process), self._beat(process)):
-                    task = asyncio.ensure_future(work)
-                    self._tasks.add(task)
-                    task.add_done_callback(self._tasks.discard)
+                self._keep(self._read(process))
+                self._keep(self._beat(process))
             return process
+
+    def _keep(self, work: Coroutine[Any, Any, Any]) -> None:
+        task = asyncio.ensure_future(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
 
     async def _tell(self, process: Process) -> None:
         self._told_s = time.monotonic()
@@ -132,6 +158,8 @@ class PageProcess:
             process.stdin.write(framed(message))
             await process.stdin.drain()
         except OSError as error:
+            if self._process is process:
+                self._process = None
             raise Unavailable("the process that makes the pages has ended; load the page again") from error
 
     async def _read(self, process: Process) -> None:
@@ -142,7 +170,7 @@ class PageProcess:
             while True:
                 (size,) = LENGTH.unpack(await process.stdout.readexactly(LENGTH.size))
                 page = decode_page(await process.stdout.readexactly(size))
-                answer = self._waiting.get(page.id)
+                _, answer = self._waiting.get(page.id, (None, None))
                 if answer is not None and not answer.done():
                     answer.set_result(page)
         except asyncio.IncompleteReadError:
@@ -156,8 +184,8 @@ class PageProcess:
     def _ended(self, process: Process) -> None:
         if self._process is process:
             self._process = None
-        for answer in self._waiting.values():
-            if not answer.done():
+        for asked, answer in self._waiting.values():
+            if asked is process and not answer.done():
                 answer.set_exception(Unavailable("the process that makes the pages has ended; load the page again"))
 
     async def _beat(self, process: Process) -> None:

@@ -52,9 +52,9 @@ def needed(log: Writer | None) -> Samples:
 
 
 def _watched(log: Writer | None) -> list[Watched]:
-    from salver.monitors.results import read_results
+    from salver.monitors.results import read_last
 
-    return [] if log is None else read_results(log.folder)
+    return [] if log is None else read_last(log.folder)
 
 
 def _watched_labels(one: Watched) -> tuple[str, str, str]:
