@@ -64,7 +64,8 @@ def ask(url: str, body: bytes, headers: Mapping[str, str] | None = None) -> obje
     """The `prediction` that a server answers."""
     request = urllib.request.Request(url, body, {"content-type": "application/json", **(headers or {})})
     with urllib.request.urlopen(request, timeout=10) as answer:
-        return json.load(answer)["prediction"]
+        made = json.load(answer)
+        return made["prediction" if "prediction" in made else "predictions"]
 
 
 def tree(root: int) -> list[int]:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.overload import Result, neighbours, overload
+from benchmarks.overload import Result, forest, overload
 
 pytestmark = pytest.mark.alone
 
@@ -19,7 +19,7 @@ def require_sound(result: Result) -> None:
 
 
 def test_ten_times_too_much_for_a_moment(tmp_path: Path) -> None:
-    result = overload(tmp_path, *neighbours(tmp_path), times=10, seconds=3)
+    result = overload(tmp_path, *forest(tmp_path), times=10, seconds=3)
     require_sound(result)
     assert result.goodput > 0.6, result
     assert result.health_worst_ms < 500, result
@@ -27,7 +27,7 @@ def test_ten_times_too_much_for_a_moment(tmp_path: Path) -> None:
 
 @pytest.mark.soak
 def test_ten_times_too_much(tmp_path: Path) -> None:
-    result = overload(tmp_path, *neighbours(tmp_path), times=10, seconds=20)
+    result = overload(tmp_path, *forest(tmp_path), times=10, seconds=20)
     require_sound(result)
     assert result.goodput >= 0.9, result
     assert result.accepted_p99_ms <= 3 * result.usual_p99_ms, result

@@ -92,6 +92,14 @@ class Lane:
             self._busy = True
             asyncio.get_running_loop().call_soon(self._turn)
 
+    def require_room(self, size_bytes: int) -> None:
+        """Raises Overloaded, as `submit` would, for a request that need not be read then: reading costs most."""
+        try:
+            self.batcher.require_room(size_bytes)
+        except SalverError as error:
+            self.stats.errors[error.code] += 1
+            raise
+
     def by(self, route: str) -> Lane:
         """The lane of the same model for what comes by that route, made once; it logs and counts on its own."""
         if route not in self.others:

@@ -20,27 +20,16 @@ from uvicorn.server import ServerState
 
 from salver.engine.batch import Batch
 from salver.engine.request import Request
-from salver.errors import SalverError
+from salver.errors import Overloaded, SalverError
 from salver.server.formats.media import TABLES
 from salver.server.guarded import GuardedProtocol
-from salver.server.hot_codec import HotCodec, Refusal
-from salver.server.hot_routes import NOTHING, SHORT, HotRoutes, start_of, target_of
+from salver.server.hot_codec import HotCodec, Refusal, refusal_of
+from salver.server.hot_routes import NOTHING, SHORT, HotRoutes, target_of
 from salver.server.predict import PLAIN
-from salver.server.problems import headers_of, unexpected
+from salver.server.problems import unexpected
 from salver.server.protocols.v2_body import LENGTH_HEADER
 
 _HEAD_BYTES = 4096
-_REASONS = {
-    400: b"Bad Request",
-    401: b"Unauthorized",
-    403: b"Forbidden",
-    404: b"Not Found",
-    413: b"Content Too Large",
-    422: b"Unprocessable Content",
-    429: b"Too Many Requests",
-    500: b"Internal Server Error",
-    503: b"Service Unavailable",
-}
 # A header that asks for something the hot path does not do.
 _UNUSUAL = frozenset(
     (b"transfer-encoding", b"content-encoding", b"expect", b"upgrade", b"server-timing", b"origin", LENGTH_HEADER.encode())
@@ -94,15 +83,16 @@ class HotRequest(Request):
             protocol.respond(self, response)
 
     def failed(self, error: SalverError) -> None:
-        self.refused(error, self.codec.refusal(error))
+        protocol = self.protocol
+        if type(error) is Overloaded:  # said to very many, at a time when there is no time
+            made = protocol.routes.overloaded(type(self.codec), error, protocol.server_state.default_headers)
+            protocol.respond(self, made)
+        else:
+            self.refused(error, self.codec.refusal(error))
 
     def refused(self, error: SalverError, refusal: Refusal) -> None:
         """Answer with an error, said as the protocol says it."""
-        (status, body, media_type), protocol = refusal, self.protocol
-        more = [*protocol.server_state.default_headers]
-        more += [(name.encode(), value.encode()) for name, value in headers_of(error).items()]
-        head = start_of(b"%d %b" % (status, _REASONS.get(status, b"Error")), media_type.encode(), more)
-        protocol.respond(self, b"%b%d\r\n\r\n%b" % (head, len(body), body))
+        self.protocol.respond(self, refusal_of(error, refusal, self.protocol.server_state.default_headers))
 
 
 class HotProtocol(GuardedProtocol):
@@ -250,6 +240,8 @@ class HotProtocol(GuardedProtocol):
         try:
             if codec.is_conditional:
                 codec = request.codec = self._admitted(codec, body)
+            if request.size_bytes >= codec.lane.batcher.full_bytes:
+                codec.lane.require_room(request.size_bytes)
             if codec.plain is None:
                 codec.fill(request, body)
             else:

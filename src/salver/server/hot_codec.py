@@ -10,6 +10,7 @@ from salver.engine.batch import Batch
 from salver.engine.lane import Lane
 from salver.engine.split import Split
 from salver.errors import SalverError
+from salver.server.problems import headers_of
 from salver.types.rows import Row
 
 if TYPE_CHECKING:
@@ -17,6 +18,18 @@ if TYPE_CHECKING:
 
 Refusal = tuple[int, bytes, str]
 """How an error is said: status, body, media type."""
+
+_REASONS = {
+    400: b"Bad Request",
+    401: b"Unauthorized",
+    403: b"Forbidden",
+    404: b"Not Found",
+    413: b"Content Too Large",
+    422: b"Unprocessable Content",
+    429: b"Too Many Requests",
+    500: b"Internal Server Error",
+    503: b"Service Unavailable",
+}
 
 
 class HotCodec:
@@ -70,3 +83,17 @@ class HotCodec:
         for name, value in changes.items():
             setattr(made, name, value)
         return made
+
+
+def refusal_of(error: SalverError, refusal: Refusal, default_headers: list[tuple[bytes, bytes]]) -> bytes:
+    """The response that says an error."""
+    status, body, media_type = refusal
+    more = [(name.encode(), value.encode()) for name, value in headers_of(error).items()]
+    head = start_of(b"%d %b" % (status, _REASONS.get(status, b"Error")), media_type.encode(), [*default_headers, *more])
+    return b"%b%d\r\n\r\n%b" % (head, len(body), body)
+
+
+def start_of(status: bytes, media_type: bytes, headers: list[tuple[bytes, bytes]]) -> bytes:
+    """A response up to the value of content-length."""
+    lines = b"".join(b"%b: %b\r\n" % pair for pair in headers)
+    return b"HTTP/1.1 %b\r\ncontent-type: %b\r\n%bcontent-length: " % (status, media_type, lines)

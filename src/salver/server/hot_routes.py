@@ -11,11 +11,11 @@ from salver.door.bucket import Bucket
 from salver.engine.engine import Engine
 from salver.engine.lane import Lane
 from salver.engine.split import Split
-from salver.errors import NotFound
+from salver.errors import NotFound, Overloaded
 from salver.server.access import Gate, Headers, Visit
 from salver.server.asking import TIMEOUT, timeout_ns
 from salver.server.guarded import Guard
-from salver.server.hot_codec import HotCodec
+from salver.server.hot_codec import HotCodec, refusal_of, start_of
 from salver.server.predict import Codec
 from salver.server.protocols.codecs import not_found
 from salver.server.protocols.v2_hot import InferCodec
@@ -78,6 +78,7 @@ class HotRoutes:
         self._timed: WeakSet[HotCodec] = WeakSet()  # callers think of any number of timeouts
         self.headers: list[tuple[bytes, bytes]] | None = None
         self.ok = b""  # status line and headers up to the value of content-length
+        self._overloaded: dict[type[HotCodec], bytes] = {}
         engine.on_change.append(self.forget)
 
     def forget(self) -> None:
@@ -158,12 +159,15 @@ class HotRoutes:
         """Take over uvicorn's headers, which it makes anew when its clock ticks."""
         self.headers = default_headers
         self.ok = start_of(b"200 OK", b"application/json", default_headers)
+        self._overloaded.clear()
 
-
-def start_of(status: bytes, media_type: bytes, headers: list[tuple[bytes, bytes]]) -> bytes:
-    """A response up to the value of content-length."""
-    lines = b"".join(b"%b: %b\r\n" % pair for pair in headers)
-    return b"HTTP/1.1 %b\r\ncontent-type: %b\r\n%bcontent-length: " % (status, media_type, lines)
+    def overloaded(self, kind: type[HotCodec], error: Overloaded, default_headers: list[tuple[bytes, bytes]]) -> bytes:
+        """The response to one of very many requests that find the queue full, made once a second."""
+        if self.headers is not default_headers:
+            self.tick(default_headers)
+        if kind not in self._overloaded:
+            self._overloaded[kind] = refusal_of(error, kind.refusal(error), default_headers)
+        return self._overloaded[kind]
 
 
 def _header(headers: Headers, name: str) -> str | None:

@@ -22,6 +22,7 @@ from salver.server.settings import Limits
 from salver.types.rows import Row
 
 KEY_CHARACTERS = 256
+_NEAR = 256  # bytes of a body in which a list of rows begins, if it is to be read in one pass
 _TUPLE_WIDTH = 256  # a fixed tuple type is checked while it is decoded, but its type is as long as it is wide
 
 
@@ -77,7 +78,9 @@ class Codec(HotCodec):
         self._version = model.version
         self._checker = model.checker
         signature = model.signature
-        self._decode_plain = _plain_decoder(len(signature.columns)) if model.checker.all_plain else None
+        self._decode_plain, self._decode_many = (
+            _plain_decoders(len(signature.columns)) if model.checker.all_plain else (None, None)
+        )
         # What is decoded as a tuple of that many doubles is already all that there is to check.
         exact = len(signature.columns) <= _TUPLE_WIDTH and all(column.dtype == "float64" for column in signature.columns)
         self._check_plain = None if exact else model.checker.check_plain
@@ -102,6 +105,11 @@ class Codec(HotCodec):
                     return [self._check_plain(row) if self._check_plain else row], PLAIN, None
                 except (msgspec.MsgspecError, UnicodeDecodeError):
                     pass  # it asks for more than that, or the other decoder says what is wrong with it
+            if self._decode_many and body.find(b'"instances"', 0, _NEAR) > 0:
+                try:
+                    return self._many(self._decode_many(body))
+                except (msgspec.MsgspecError, UnicodeDecodeError):
+                    pass
             return self._any_question(body)
         except InputError as error:
             self.lane.stats.errors[error.code] += 1
@@ -147,6 +155,14 @@ class Codec(HotCodec):
     def _prediction(self, outputs: dict[str, list[Any]], row: int) -> Any:
         return {name: outputs[name][row] for name in self._main}
 
+    def _many(self, read: Any) -> Question:
+        """The question of many plain rows; their numbers are checked already."""
+        rows: list[Any] = read.instances
+        reading.require_rows(len(rows), self._limits)
+        if check := self._check_plain:
+            rows = [check(row, index) for index, row in enumerate(rows)]
+        return self._checked(rows, Form(single=False, probabilities=read.probabilities), read.keys)
+
     def _any_question(self, body: bytes) -> Question:
         read = reading.read(_any_decoder, body, self._limits)
         check = self._checker.check
@@ -157,8 +173,6 @@ class Codec(HotCodec):
         elif isinstance(read.instances, list) and read.key is None:
             instances: list[Any] = read.instances
             reading.require_rows(len(instances), self._limits)
-            if read.keys is not None and len(read.keys) != len(instances):
-                raise InputError('"keys" has another length than "instances"', code="invalid_body")
             rows, keys = [check(row, index) for index, row in enumerate(instances)], read.keys
         else:
             raise InputError(
@@ -166,19 +180,26 @@ class Codec(HotCodec):
                 "each row a list of values or an object by column name",
                 code="invalid_body",
             )
-        if read.probabilities and not self._has_probabilities:
+        return self._checked(rows, Form(isinstance(read.instances, UnsetType), read.probabilities), keys)
+
+    def _checked(self, rows: list[Row], form: Form, keys: list[str | None] | None) -> Question:
+        if keys is not None and len(keys) != len(rows):
+            raise InputError('"keys" has another length than "instances"', code="invalid_body")
+        if form.probabilities and not self._has_probabilities:
             raise InputError(f"model '{self._model}' gives no probabilities; leave them out", code="no_probabilities")
         if keys and any(key is not None and len(key) > KEY_CHARACTERS for key in keys):
             raise InputError(f"a key has at most {KEY_CHARACTERS} characters", code="invalid_body")
-        return rows, Form(isinstance(read.instances, UnsetType), read.probabilities), keys
+        return rows, form, keys
 
 
 def _keys(key: str | None) -> list[str | None] | None:
     return None if key is None else [key]
 
 
-def _plain_decoder(width: int) -> Callable[[bytes], Any]:
-    """Reads the commonest question in one pass: one row of that many finite numbers and nothing else."""
+def _plain_decoders(width: int) -> tuple[Callable[[bytes], Any], Callable[[bytes], Any]]:
+    """Read the commonest questions in one pass: one row of that many finite numbers and nothing else; and many such rows."""
     row = tuple[(float,) * width] if width <= _TUPLE_WIDTH else list[float]
-    plain = msgspec.defstruct("Plain", [("features", row)], forbid_unknown_fields=True, gc=False)
-    return msgspec.json.Decoder(plain).decode
+    one = msgspec.defstruct("Plain", [("features", row)], forbid_unknown_fields=True, gc=False)
+    more = [("instances", list[row]), ("probabilities", bool, False), ("keys", list[str | None] | None, None)]
+    many = msgspec.defstruct("PlainMany", more, forbid_unknown_fields=True, gc=False)
+    return msgspec.json.Decoder(one).decode, msgspec.json.Decoder(many).decode
