@@ -16,7 +16,7 @@ class Load(NamedTuple):
     """What one run of wrk saw."""
 
     requests: int
-    per_s: float
+    per_s: float  # of answers that were 200
     p50_us: float
     p99_us: float
     bad: int  # answers that were no 200, and broken connections
@@ -46,12 +46,13 @@ def _read(said: str) -> Load:
     errors = re.search(r"Socket errors: connect (\d+), read (\d+), write (\d+), timeout (\d+)", said)
     refused = re.search(r"Non-2xx or 3xx responses: (\d+)", said)
     bad = sum(map(int, errors.groups())) if errors else 0
+    requests, refusals = int(_found(r"(\d+) requests in", said)), int(refused[1]) if refused else 0
     return Load(
-        requests=int(_found(r"(\d+) requests in", said)),
-        per_s=float(_found(r"Requests/sec:\s+([\d.]+)", said)),
+        requests=requests,
+        per_s=float(_found(r"Requests/sec:\s+([\d.]+)", said)) * (1 - refusals / max(requests, 1)),
         p50_us=_us(_found(r"^ +50% +(\S+) *$", said)),
         p99_us=_us(_found(r"^ +99% +(\S+) *$", said)),
-        bad=bad + (int(refused[1]) if refused else 0),
+        bad=bad + refusals,
     )
 
 

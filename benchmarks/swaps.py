@@ -111,7 +111,7 @@ def capacity(store: Path, name: str, row: Sequence[float], cores: bool) -> float
     from benchmarks.load import load
 
     with _served(store, name, cores) as server:
-        return load(server.url, body_of(row), 32, 5).per_s
+        return load(server.url, body_of(row), 8, 5).per_s
 
 
 def body_of(row: Sequence[float]) -> str:
