@@ -7,6 +7,9 @@ from grpclib.const import Status
 from salver.errors import SalverError
 from salver.server.problems import status_of
 
+CODE = "salver-code"
+"""The trailing metadata that has an error's stable code."""
+
 _STATUSES = {
     400: Status.INVALID_ARGUMENT,
     401: Status.UNAUTHENTICATED,

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from salver.errors import InputError
 from salver.server.protocols import raw
-from salver.server.protocols.infer import Codec
+from salver.server.protocols.infer import Codec, Question
 from salver.server.protocols.tensors import Tensor, array_of_elements, check_shape, disagreement, dtype_of
 from salver.server.rpc.messages import message
 
@@ -29,6 +29,15 @@ _FIELDS = {
     "BYTES": "bytes_contents",
 }
 """Where a datatype's elements lie in typed contents."""
+
+
+def question(codec: Codec, request: Any) -> Question:
+    """What a ModelInferRequest asks. Raises InputError, which is counted."""
+    try:
+        return codec.question(*read(codec, request))
+    except InputError as error:
+        codec.lane.stats.errors[error.code] += 1
+        raise
 
 
 def read(codec: Codec, request: Any) -> tuple[list[Tensor], list[str]]:

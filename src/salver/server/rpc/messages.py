@@ -12,7 +12,10 @@ from typing import Any
 
 from google.protobuf.descriptor_pb2 import FileDescriptorSet
 from google.protobuf.descriptor_pool import DescriptorPool
+from google.protobuf.message import DecodeError
 from google.protobuf.message_factory import GetMessageClass
+
+from salver.errors import InputError
 
 SERVICE = "inference.GRPCInferenceService"
 
@@ -30,3 +33,11 @@ def pool() -> DescriptorPool:
 def message(name: str) -> Any:
     """The class of a message, by its name in the package."""
     return GetMessageClass(pool().FindMessageTypeByName(f"inference.{name}"))
+
+
+def parsed(kind: Any, content: bytes) -> Any:
+    """A message of that class. Raises InputError."""
+    try:
+        return kind.FromString(content)
+    except DecodeError as error:
+        raise InputError(f"a message is no {kind.DESCRIPTOR.name}", code="invalid_body") from error

@@ -10,32 +10,30 @@ from contextvars import ContextVar
 from typing import Any
 
 import msgspec
-from google.protobuf.message import DecodeError
 from grpclib.const import Cardinality, Handler
 from grpclib.server import Stream
 
 from salver.door.key import Key
 from salver.engine.engine import Engine
-from salver.errors import InputError, NotFound, SalverError, Unavailable
+from salver.errors import NotFound, SalverError, Unavailable
 from salver.server.access import Visit
 from salver.server.asking import AskedRequest, answered
 from salver.server.body import LARGE_BYTES
 from salver.server.entrance import Entrance
 from salver.server.problems import unexpected
 from salver.server.protocols import repository
-from salver.server.protocols.infer import Codec, Metadata, Question
+from salver.server.protocols.infer import Codec, Metadata
 from salver.server.protocols.v2 import EXTENSIONS
 from salver.server.rpc import infer
-from salver.server.rpc.codes import grpc_status
+from salver.server.rpc.codes import CODE, grpc_status
 from salver.server.rpc.frames import receive
-from salver.server.rpc.messages import SERVICE, message
+from salver.server.rpc.hot import TEMPLATE
+from salver.server.rpc.messages import SERVICE, message, parsed
+from salver.server.rpc.underway import Underway
 from salver.types.reference import Reference
 from salver.version import __version__
 
 logger = logging.getLogger("salver")
-
-CODE = "salver-code"
-"""The trailing metadata that has an error's stable code."""
 
 _metadata: ContextVar[Mapping[str, object]] = ContextVar("metadata")
 """Of the call that the task at hand answers."""
@@ -47,7 +45,7 @@ TWINS = {
     "ServerMetadata": ("GET", "/v2"),
     "ModelReady": ("GET", f"{_MODEL}/ready"),
     "ModelMetadata": ("GET", _MODEL),
-    "ModelInfer": ("POST", f"{_MODEL}/infer"),
+    "ModelInfer": ("POST", TEMPLATE),
     "ModelConfig": ("GET", f"{_MODEL}/config"),
     "ModelStatistics": ("GET", f"{_MODEL}/stats"),
     "RepositoryIndex": ("POST", "/v2/repository/index"),
@@ -63,15 +61,12 @@ AnyStream = Stream[Any, Any]
 class Service:
     """The calls. Each takes the request's message and gives the answer's, or raises SalverError."""
 
-    def __init__(self, engine: Engine, entrance: Entrance) -> None:
+    def __init__(self, engine: Engine, entrance: Entrance, underway: Underway) -> None:
         self._engine = engine
         self._codecs = entrance.codecs
         self._gate = entrance.gate
         self._message_bytes = entrance.settings.limits.grpc_message_bytes
-        self.draining = False  # what comes now is refused
-        self._in_flight = 0
-        self._idle = asyncio.Event()
-        self._idle.set()
+        self._underway = underway
 
     def __mapping__(self) -> dict[str, Handler]:
         """The handlers by path, as grpclib asks for them."""
@@ -93,14 +88,6 @@ class Service:
         made[f"/{SERVICE}/ModelStreamInfer"] = Handler(self.model_stream_infer, Cardinality.STREAM_STREAM, *kinds)
         return made
 
-    async def drain(self, grace_s: float) -> None:
-        """Take nothing new, and wait for what is in flight."""
-        self.draining = True
-        try:
-            await asyncio.wait_for(self._idle.wait(), grace_s)
-        except TimeoutError:
-            logger.warning("%d gRPC calls were not answered within %g s", self._in_flight, grace_s)
-
     def _enter(self, stream: AnyStream, name: str, request: Any) -> tuple[Visit, Key | None]:
         """Let a caller in who might ask the same over HTTP, and count the call. Raises what the gate raises."""
         _metadata.set(stream.metadata or {})
@@ -116,12 +103,11 @@ class Service:
         kind, response = message(f"{name}Request"), message(f"{name}Response")
 
         async def handle(stream: AnyStream) -> None:
-            self._in_flight += 1
-            self._idle.clear()
+            self._underway.begun()
             try:
-                if self.draining:
+                if self._underway.draining:
                     raise Unavailable("the server is stopping")
-                request = _parsed(kind, await receive(stream, self._message_bytes) or b"")
+                request = parsed(kind, await receive(stream, self._message_bytes) or b"")
                 visit, key = self._enter(stream, name, request)
                 answer = await call(request)
                 if visit.wants == "manage":
@@ -133,9 +119,7 @@ class Service:
                 logger.exception("%s failed", name)
                 await _refuse(stream, unexpected(error))
             finally:
-                self._in_flight -= 1
-                if not self._in_flight:
-                    self._idle.set()
+                self._underway.ended()
 
         return Handler(handle, Cardinality.UNARY_UNARY, kind, response)
 
@@ -169,13 +153,9 @@ class Service:
     async def _infer(self, request: Any, codec: Codec, arrived_ns: int) -> Any:
         size_bytes = request.ByteSize()
         large = size_bytes > LARGE_BYTES
-        try:
-            question = await asyncio.to_thread(_question, codec, request) if large else _question(codec, request)
-        except InputError as error:
-            codec.lane.stats.errors[error.code] += 1
-            raise
+        question = await asyncio.to_thread(infer.question, codec, request) if large else infer.question(codec, request)
         if other := self._codecs.other(codec, request.model_version, question):
-            codec, question = other, _question(other, request)
+            codec, question = other, infer.question(other, request)
         asked = AskedRequest(
             count=question.count,
             rows=question.rows,
@@ -196,7 +176,7 @@ class Service:
         try:
             while (content := await receive(stream, self._message_bytes)) is not None:
                 try:
-                    asked = _parsed(request, content)
+                    asked = parsed(request, content)
                     self._enter(stream, "ModelInfer", asked)
                     answer = response(infer_response=await self.model_infer(asked))
                 except SalverError as error:
@@ -228,10 +208,6 @@ class Service:
         return message("RepositoryModelUnloadResponse")(model_name=name, is_unloaded=True)
 
 
-def _question(codec: Codec, request: Any) -> Question:
-    return codec.question(*infer.read(codec, request))
-
-
 def _model_of(request: Any) -> str:
     for field in ("name", "model_name", "repository_name"):
         if named := getattr(request, field, ""):
@@ -256,13 +232,6 @@ def _sent(name: str) -> str | None:
 
 def _fields(metadata: Metadata) -> dict[str, Any]:
     return msgspec.to_builtins(metadata)
-
-
-def _parsed(kind: Any, content: bytes) -> Any:
-    try:
-        return kind.FromString(content)
-    except DecodeError as error:
-        raise InputError(f"a message is no {kind.DESCRIPTOR.name}", code="invalid_body") from error
 
 
 async def _refuse(stream: AnyStream, error: SalverError) -> None:
