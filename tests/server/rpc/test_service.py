@@ -24,6 +24,8 @@ from tests.echo import echo_folder
 from tests.serving import Served, free_port, serving
 
 RPC = Path(__file__).resolve().parents[3] / "src" / "salver" / "server" / "rpc"
+APART = [("grpc.use_local_subchannel_pool", 1)]
+"""A connection of its own."""
 UNLIMITED = [("grpc.max_send_message_length", -1), ("grpc.max_receive_message_length", -1)]
 
 
@@ -34,18 +36,29 @@ def channel(several: Served) -> Iterator[grpc.Channel]:
 
 
 def call(channel: grpc.Channel, name: str, content: Any, timeout_s: float = 30.0, service: str = SERVICE) -> Any:
-    """The answer to a message, or to bytes as they are."""
+    """The answer to a message, or to bytes as they are.
+
+    ModelInfer is called with a deadline and without, which are answered by different code.
+    """
     request = content if isinstance(content, bytes) else content.SerializeToString()
     read = message(f"{name}Response").FromString if service == SERVICE else None
-    return channel.unary_unary(f"/{service}/{name}", None, read)(request, timeout=timeout_s)
+    ask = channel.unary_unary(f"/{service}/{name}", None, read)
+    answer = ask(request, timeout=timeout_s)
+    if name == "ModelInfer" and b"prediction_id" not in request:
+        assert ask(request) == answer
+    return answer
 
 
 def refused(channel: grpc.Channel, name: str, content: Any, timeout_s: float = 30.0) -> tuple[str, str, str]:
     """The status, our own code, and the text."""
-    with pytest.raises(grpc.RpcError) as raised:
-        call(channel, name, content, timeout_s)
-    trailing = dict(raised.value.trailing_metadata() or ())
-    return raised.value.code().name, trailing.get("salver-code", ""), raised.value.details() or ""
+    request, said = content if isinstance(content, bytes) else content.SerializeToString(), []
+    for limit_s in (timeout_s, None):  # as in `call`
+        with pytest.raises(grpc.RpcError) as raised:
+            channel.unary_unary(f"/{SERVICE}/{name}")(request, timeout=limit_s)
+        code = dict(raised.value.trailing_metadata() or ()).get("salver-code", "")
+        said.append((raised.value.code().name, code, raised.value.details() or ""))
+    assert said[0] == said[1]
+    return said[0]
 
 
 def infer(model: str, *inputs: dict[str, Any], raw: tuple[bytes, ...] = (), **more: Any) -> Any:
@@ -146,6 +159,21 @@ def test_load_and_unload_as_kserve_names_the_model(channel: grpc.Channel) -> Non
     assert (done.model_name, done.is_loaded) == ("unloadable", True)
 
 
+@pytest.mark.parametrize("values", [1, 4_000, 16_000, 20_000])
+def test_a_message_of_any_size(channel: grpc.Channel, values: int) -> None:
+    """One frame, and several; more than is answered in one frame; more than is read at once."""
+    asked = infer("identity_fp32", tensor("INPUT0", "FP32", [1, values]), raw=(bytes(4 * values),))
+    assert call(channel, "ModelInfer", asked).raw_output_contents[0] == bytes(4 * values)
+
+
+def test_compressed_messages(several: Served) -> None:
+    asked = infer("identity_fp32", FOUR, raw=(bytes(16),)).SerializeToString()
+    for how in (grpc.Compression.Gzip, grpc.Compression.Deflate):
+        with grpc.insecure_channel(several.grpc, compression=how) as channel:
+            answer = channel.unary_unary(f"/{SERVICE}/ModelInfer", None, message("ModelInferResponse").FromString)(asked)
+            assert answer.raw_output_contents[0] == bytes(16)
+
+
 def test_large_messages_and_too_large_ones(channel: grpc.Channel) -> None:
     shape = [1, 4_000_000]
     answer = call(channel, "ModelInfer", infer("identity_fp32", tensor("INPUT0", "FP32", shape), raw=(bytes(16_000_000),)))
@@ -187,14 +215,34 @@ def test_an_expired_deadline_leaves_the_queue(slow: Served) -> None:
         assert list(call(channel, "ModelInfer", number(3)).outputs[0].contents.fp64_contents) == [3]
     metrics = httpx.get(f"{slow.url}/metrics").text
     assert 'salver_requests_abandoned_total{model="slow",route="live",version="1"} 3.0' in metrics
-    assert 'salver_predictions_total{model="slow",route="live",version="1"} 2.0' in metrics
+    assert 'salver_predictions_total{model="slow",route="live",version="1"} 3.0' in metrics
 
 
-def test_stopping_finishes_what_is_in_flight(tmp_path: Path) -> None:
+def test_who_cancels_leaves_the_queue(tmp_path: Path) -> None:
+    """Or their connection."""
+    with serving([echo_folder(tmp_path / "slow", delay_s=0.4)], grpc_port=free_port()) as served:
+        with grpc.insecure_channel(served.grpc) as channel, grpc.insecure_channel(served.grpc, options=APART) as other:
+            first, second = (one.unary_unary(f"/{SERVICE}/ModelInfer") for one in (channel, other))
+            running = first.future(number(1).SerializeToString())
+            time.sleep(0.1)  # it is with the model; what comes now waits behind it
+            waiting = [stub.future(number(2).SerializeToString()) for stub in (first, second, second)]
+            time.sleep(0.1)
+            waiting[0].cancel()
+            other.close()
+            assert running.result()
+            assert call(channel, "ServerLive", b"").live
+        metrics = httpx.get(f"{served.url}/metrics").text
+        assert 'salver_requests_abandoned_total{model="slow",route="live",version="1"} 3.0' in metrics
+        served.process.terminate()
+        assert served.process.wait(10) == 0  # nobody is thought to be in flight
+
+
+@pytest.mark.parametrize("timeout_s", [30, None])
+def test_stopping_finishes_what_is_in_flight(tmp_path: Path, timeout_s: float | None) -> None:
     folder = echo_folder(tmp_path / "slow", delay_s=0.5)
     with serving([folder], grpc_port=free_port()) as served, grpc.insecure_channel(served.grpc) as channel:
         stub = channel.unary_unary(f"/{SERVICE}/ModelInfer", None, message("ModelInferResponse").FromString)
-        asked = stub.future(number(1).SerializeToString(), timeout=30)
+        asked = stub.future(number(1).SerializeToString(), timeout=timeout_s)
         time.sleep(0.2)
         served.process.terminate()
         assert list(asked.result().outputs[0].contents.fp64_contents) == [1]

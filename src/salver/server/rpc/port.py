@@ -18,6 +18,7 @@ from salver.errors import SalverError
 from salver.server.body import LARGE_BYTES
 from salver.server.rpc.codes import CODE, grpc_status
 from salver.server.rpc.hot import Call, HotInfer
+from salver.server.rpc.underway import Underway
 
 if TYPE_CHECKING:
     from grpclib._typing import IServable
@@ -199,7 +200,7 @@ class Processor(EventsProcessor):
 
     def _answer_bit_by_bit(self, stream_id: int, frame: bytes) -> None:
         stream = self.connection.create_stream(stream_id=stream_id)
-        sending = _sent(stream, frame, self.register(stream))
+        sending = _sent(stream, frame, self.register(stream), self._hot.underway)
         # Where grpclib keeps the tasks of calls, which it ends with their connection.
         self.handler._tasks[stream] = asyncio.get_running_loop().create_task(sending)  # pyright: ignore[reportPrivateUsage]
 
@@ -224,8 +225,9 @@ def refusal(error: SalverError) -> Headers:
     ]
 
 
-async def _sent(stream: Stream, frame: bytes, release: Callable[[], None]) -> None:
+async def _sent(stream: Stream, frame: bytes, release: Callable[[], None], underway: Underway) -> None:
     """Write an answer as fast as its client takes it."""
+    underway.begun()
     try:
         await stream.send_headers(_BEGIN)
         await stream.send_data(frame)
@@ -234,6 +236,7 @@ async def _sent(stream: Stream, frame: bytes, release: Callable[[], None]) -> No
         pass
     finally:
         release()
+        underway.ended()
 
 
 def _is_plain(content: bytes) -> bool:
