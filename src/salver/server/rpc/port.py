@@ -205,8 +205,10 @@ class Processor(EventsProcessor):
         self.handler._tasks[stream] = asyncio.get_running_loop().create_task(sending)  # pyright: ignore[reportPrivateUsage]
 
     def _flush_soon(self) -> None:
-        """All that is answered in this turn of the event loop is written together."""
-        if not self._flushing:
+        """What is answered in this turn of the event loop is written together; at once, where nothing else is in flight."""
+        if not self._calls:
+            self.connection.flush()
+        elif not self._flushing:
             self._flushing = True
             asyncio.get_running_loop().call_soon(self._flush)
 
