@@ -54,7 +54,7 @@ class Result:
     health_failed: int
     memory_before_mb: float
     memory_worst_mb: float
-    back_s: float  # from the end of the overload until answers were as quick as at the usual load
+    back_s: float  # from the end of the overload until it was as at the usual load before
     after_p99_ms: float
 
     @property
@@ -121,20 +121,23 @@ def overload(store: Path, model: Path, body: str, times: float, seconds: float, 
         health_failed=watch.failed,
         memory_before_mb=before_mb,
         memory_worst_mb=max(watch.memory_mb),
-        back_s=_back_s(after, usual.percentile_us(99)),
+        back_s=_back_s(after, usual),
         after_p99_ms=after.percentile_us(99) / 1e3,
     )
 
 
-def _back_s(after: Run, bound_us: float) -> float:
-    """Seconds from the end of the overload to the last tenth of one in which anything was refused or much was slow."""
-    last = 0.0
-    for tenth in range(int(after.seconds * 10)):
-        part = [a for a in after.answers if tenth / 10 <= a.due_s < (tenth + 1) / 10]
-        slow = sum(answer.latency_s * 1e6 > 3 * bound_us for answer in part)
-        if any(answer.status != 200 for answer in part) or slow > max(1, len(part) / 20):
-            last = (tenth + 1) / 10
-    return last
+def _back_s(after: Run, usual: Run) -> float:
+    """Seconds from the end of the overload until the rest is as the usual load was: refused or slow at most twice as often."""
+    bound_us = 3 * usual.percentile_us(99)
+    allowed = max(2 * _bad(usual, 0.0, bound_us), 0.01)
+    tenths = range(int(after.seconds * 10) + 1)
+    return next((tenth / 10 for tenth in tenths if _bad(after, tenth / 10, bound_us) <= allowed), after.seconds)
+
+
+def _bad(run: Run, since_s: float, bound_us: float) -> float:
+    """The share of those due since then that were refused, or slow."""
+    due = [answer for answer in run.answers if answer.due_s >= since_s]
+    return sum(answer.status != 200 or answer.latency_s * 1e6 > bound_us for answer in due) / max(len(due), 1)
 
 
 @contextmanager

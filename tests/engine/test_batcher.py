@@ -115,7 +115,7 @@ def overloaded(batcher: Batcher, call_s: float, row_s: float, arriving: int, bat
 def test_under_overload_the_wait_is_bounded_by_what_calls_take() -> None:
     for call_s, row_s in ((0.0, 0.01), (0.05, 0.001), (0.1, 0.00001)):
         _, took_s = overloaded(Batcher(Limits()), call_s, row_s, arriving=5000)
-        assert took_s <= 16.5 * (call_s + row_s)
+        assert took_s <= 24.5 * (call_s + row_s)
 
 
 def test_batches_go_on_to_make_a_model_quick() -> None:
@@ -136,13 +136,13 @@ def test_the_first_who_are_too_many_wait_no_longer_than_the_later_ones(call_s: f
             batcher.put(request(1))
             taken += 1
     assert (taken == 5000) == (row_s == 0.0)
-    assert call_s + taken * row_s <= 17 * (call_s + row_s) + call_s
+    assert call_s + taken * row_s <= 25 * (call_s + row_s) + call_s
 
 
 def test_the_room_comes_back_when_nothing_waits() -> None:
     batcher = Batcher(Limits())
     overloaded(batcher, 0.0, 0.01, arriving=500)
-    assert batcher.room_rows < 40
+    assert batcher.room_rows < 60
     for rows in [1, 5, 20] * 150:  # a row costs next to nothing again
         batcher.next()
         batcher.served(rows, 0.01)

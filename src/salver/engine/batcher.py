@@ -10,7 +10,7 @@ import msgspec
 from salver.engine.request import Request
 from salver.errors import Overloaded, TooLarge
 
-_WAIT_CALLS = 16  # of the shortest calls, which a request may wait …
+_WAIT_CALLS = 24  # of the shortest calls, which a request may wait …
 _WAIT_S = 0.05  # … or this, where that is longer
 _ALWAYS = 8  # requests that may wait in any case
 _NEWEST = 0.05  # the weight of the newest batch in what a row costs
