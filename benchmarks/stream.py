@@ -17,6 +17,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 from benchmarks.tables import fill
@@ -210,9 +211,9 @@ def measured(kind: str, rounds: int, store: str) -> str:
         for number in range(rounds):
             pairs.append((rate(kind, server, f"ours{number}", store), rate(kind, server, f"bare{number}", "")))
             print(kind, *[f"{value:,.0f}" for value in pairs[-1]], f"{pairs[-1][0] / pairs[-1][1]:.2f}", flush=True)
-    mine, theirs = (sorted(values)[rounds // 2] for values in zip(*pairs, strict=True))
-    ratios = sorted(a / b for a, b in pairs)
-    spread = f"{ratios[rounds // 2]:.2f} ({ratios[0]:.2f} to {ratios[-1]:.2f})"
+    mine, theirs = (median(values) for values in zip(*pairs, strict=True))
+    ratios = [a / b for a, b in pairs]
+    spread = f"{median(ratios):.2f} ({min(ratios):.2f} to {max(ratios):.2f})"
     return f"| {NAMES[kind]} | {MESSAGES[kind]:,} | {mine:,.0f} | {theirs:,.0f} | {spread} |"
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import resource
 import subprocess
 import threading
 import time
@@ -17,9 +18,11 @@ import salver
 from salver.errors import ConfigError, Unreachable
 from salver.stream.contract import Message, Outgoing
 from salver.stream.counts import Counts
+from salver.stream.files import FileSink
 from salver.stream.places import beside, place
-from salver.stream.run import Loop, Steady, Stopped
+from salver.stream.run import Loop
 from salver.stream.scoring import Scored
+from salver.stream.steady import Steady, Stopped
 from tests.serving import SALVER, free_port
 
 ROW = [5.1, 3.5, 1.4, 0.2]
@@ -72,6 +75,38 @@ def test_poison_goes_to_the_dead_letters_with_its_reason(store: Path, tmp_path: 
     assert [one["value"] for one in dead] == poison
     assert dead[1]["reason"] == "column 'x0': expected a finite number"
     assert "much" not in dead[1]["reason"]
+
+
+def test_bytes_and_long_values_are_told_in_dead_letters_as_far_as_a_broker_takes_them(store: Path, tmp_path: Path) -> None:
+    source, sink = tmp_path / "events.jsonl", tmp_path / "scored.jsonl"
+    source.write_bytes(b"\xff\x00\n" + b'"' * 600_000 + b"\n")
+    assert salver.stream("iris", str(source), str(sink), store=store, until_empty=True).dead == {"invalid_json": 2}
+    short, long = lines(tmp_path / "scored.jsonl.dead")
+    assert (short["value"], short.get("size_bytes")) == ("\\xff\x00", None)
+    assert long["size_bytes"] == 600_000
+    assert len(json.dumps(long)) < 2**20
+
+
+def test_a_full_disk_is_waited_for(tmp_path: Path) -> None:
+    sink = FileSink(tmp_path / "scored.jsonl")
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    messages = [Outgoing(b"x" * 60, None, {}, ""), Outgoing(b"y" * 60, None, {}, "")]
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100, hard))
+    try:
+        with pytest.raises(Unreachable, match="can't be written"):
+            sink.put(messages)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    sink.put(messages)
+    sink.close()
+    assert (tmp_path / "scored.jsonl").read_bytes() == b"x" * 60 + b"\n" + b"y" * 60 + b"\n"
+
+
+def test_labels_that_cannot_be_read_end_the_stream(store: Path, tmp_path: Path) -> None:
+    source = tmp_path / "events.jsonl"
+    source.touch()
+    with pytest.raises(ConfigError, match="no file at"):
+        salver.stream("iris", str(source), str(tmp_path / "out.jsonl"), labels=str(tmp_path / "none.jsonl"), store=store)
 
 
 def test_labels_come_back_and_accuracy_is_known(store: Path, tmp_path: Path) -> None:
@@ -188,7 +223,7 @@ def test_nothing_is_done_before_it_is_acknowledged_and_all_is_tried_again() -> N
 
 
 def test_what_cannot_be_sent_when_it_stops_is_not_done(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("salver.stream.run.DRAIN_S", 0.2)
+    monkeypatch.setattr("salver.stream.steady.DRAIN_S", 0.2)
     place, stop = Recorded([[Message(b"1", "1", None, {}, None)]], {"put": 10**6}), threading.Event()
     threading.Timer(0.2, stop.set).start()
     with pytest.raises(Stopped):

@@ -42,11 +42,12 @@ class _Link:
         self.arrived = asyncio.Event()
         self.known: set[str] = set()  # queues that are there
         self.mine: dict[str, AbstractChannel] = {}  # by queue
-        self.under_way: dict[str, int] = {}  # queue → the delivery tag of what was taken last and is not done
+        self.under_way: dict[str, tuple[int, int]] = {}  # queue → how many are taken and not done, and the last one's tag
 
     @property
     def lives(self) -> bool:
-        return not (self.connection.is_closed or self.channel.is_closed)
+        """Whether nothing of it is closed. RabbitMQ closes a channel whose messages are not done for half an hour."""
+        return not (self.connection.is_closed or any(channel.is_closed for channel in (self.channel, *self.mine.values())))
 
     async def require(self, queue: str) -> None:
         """See that a queue is there, as it is; where there is none, a durable one is made."""
@@ -150,7 +151,9 @@ class AmqpSource(_Peer):
                 return []
         taken = [link.came.popleft() for _ in range(min(most, len(link.came)))]
         messages = [_message(link, queue, message) for queue, message in taken]
-        link.under_way.update((message.token[1], message.token[2].delivery_tag) for message in messages)
+        for queue, message in taken:
+            count, _ = link.under_way.get(queue, (0, 0))
+            link.under_way[queue] = count + 1, message.delivery_tag or 0
         return messages
 
     async def _done(self, last: dict[str, tuple[_Link, str, AbstractIncomingMessage]]) -> None:
@@ -158,7 +161,7 @@ class AmqpSource(_Peer):
         for link, queue, message in last.values():
             if link is self._link and link.lives and queue in link.mine:
                 await message.ack(multiple=True)
-                if link.under_way.get(queue) == message.delivery_tag:
+                if link.under_way.get(queue, (0, 0))[1] == message.delivery_tag:
                     del link.under_way[queue]
 
     async def _lag(self) -> int:
@@ -169,7 +172,7 @@ class AmqpSource(_Peer):
             await link.require(queue)
             told = await link.channel.declare_queue(queue, passive=True, timeout=_TIMEOUT_S)
             left += told.declaration_result.message_count or 0
-        return left + len(link.came) + len(link.under_way)
+        return left + len(link.came) + sum(count for count, _ in link.under_way.values())
 
     async def _share(self, link: _Link) -> None:
         """Take partitions that nobody has up to our share, and leave what is more than that."""

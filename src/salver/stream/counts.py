@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager
+from itertools import accumulate
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -37,6 +38,7 @@ class Counts:
         self.dead: Counter[str] = Counter()
         self.retries: Counter[str] = Counter()  # by what could not be reached: source, sink, dead_letter, labels, log
         self.waiting: Counter[str] = Counter()  # 1 while it can't be
+        self.seconds: defaultdict[str, float] = defaultdict(float)  # spent in each step, waiting and trying again included
         self.lag: int | None = None
         self.shadows: Shadows | None = None
         self.batch_rows = Histogram(tuple(2.0**power for power in range(11)))
@@ -57,7 +59,7 @@ class _Families:
 
         counts, model = self._counts, self._model
 
-        def counter(name: str, text: str, label: str, values: Mapping[Any, int]) -> Any:
+        def counter(name: str, text: str, label: str, values: Mapping[Any, float]) -> Any:
             family = CounterMetricFamily(name, text, labels=["model", label])
             for value, count in values.items():
                 family.add_metric([model, str(value)], count)
@@ -71,6 +73,8 @@ class _Families:
         yield counter("salver_stream_scored", "Messages whose answer is acknowledged.", "version", counts.answered.copy())
         yield counter("salver_stream_dead", "Messages in the dead-letter place, by code.", "code", counts.dead.copy())
         yield counter("salver_stream_retries", "Calls made again as it was unreachable.", "side", counts.retries.copy())
+        yield counter("salver_stream_seconds", "Where the time of the stream goes.", "step", counts.seconds.copy())
+        yield self._batches()
         yield self._shadowed()
         yield gauge("salver_stream_labels", "Labels put in the log.", counts.labels)
         yield gauge("salver_stream_version", "The version that answers.", counts.version)
@@ -80,6 +84,15 @@ class _Families:
             yield family
         if counts.lag is not None:
             yield gauge("salver_stream_lag", "Messages in the source that are not done.", counts.lag)
+
+    def _batches(self) -> Any:
+        from prometheus_client.core import HistogramMetricFamily
+
+        rows = self._counts.batch_rows
+        bounds = [*(str(float(bound)) for bound in rows.bounds), "+Inf"]
+        family = HistogramMetricFamily("salver_stream_batch_rows", "Messages that were scored together.", labels=["model"])
+        family.add_metric([self._model], list(zip(bounds, accumulate(rows.counts), strict=True)), rows.sum)
+        return family
 
     def _shadowed(self) -> Any:
         """What a server says of its shadows, by the same name."""

@@ -7,7 +7,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from salver.errors import ConfigError
+from salver.errors import ConfigError, Unreachable
 from salver.stream.contract import Message, Outgoing
 from salver.stream.places import Place
 
@@ -72,9 +72,15 @@ class FileSink:
 
     def put(self, messages: Sequence[Outgoing]) -> None:
         lines = memoryview(b"".join(message.value + b"\n" for message in messages))
-        while lines:
-            lines = lines[os.write(self._file, lines) :]
-        os.fdatasync(self._file)
+        start = os.lseek(self._file, 0, os.SEEK_CUR)
+        try:
+            while lines:
+                lines = lines[os.write(self._file, lines) :]
+            os.fdatasync(self._file)
+        except OSError as error:  # a full disk; what was written is written again with the rest
+            os.ftruncate(self._file, start)
+            os.lseek(self._file, start, os.SEEK_SET)
+            raise Unreachable(f"{self.name} can't be written: {error.strerror}") from error
 
     def close(self) -> None:
         os.close(self._file)

@@ -42,14 +42,16 @@ _MEMBER_S = 3.0  # a process that was not heard of for so long is none
 _AHEAD = 2048  # messages of a partition that the server sends ahead of what is done
 _REDELIVER_S = 3600.0  # to a connection that lives: a sink may be gone for long, and nothing is lost on the way
 _BOUND = (10013, 10148)  # the server's codes for a consumer that has a connection
+_ORDERS = "Nats-"  # headers that begin so tell a server what to do with a message: they are for the one that had it
 _Answer = TypeVar("_Answer")
 
 
 class _Link:
     """A connection, until it breaks; and what came by it."""
 
-    def __init__(self, client: Client) -> None:
+    def __init__(self, client: Client, broken: asyncio.Event) -> None:
         self.client = client
+        self._broken = broken
         self.js: JetStreamContext = client.jetstream(timeout=_TIMEOUT_S, publish_async_max_pending=2**16)
         self.came: deque[tuple[str, Msg]] = deque()
         self.arrived = asyncio.Event()
@@ -57,6 +59,16 @@ class _Link:
         self.mine: dict[str, Any] = {}  # subject → subscription
         self.under_way: dict[str, int] = {}  # subject → the sequence number of what was taken last and is not done
         self.members: dict[str, float] = {}  # the others of the group, and when they were heard of last
+
+    async def answered(self, waiting: Coroutine[Any, Any, _Answer]) -> _Answer:
+        """What is waited for, unless the connection breaks before: the client does not tell those who wait for an answer."""
+        asked, broken = asyncio.ensure_future(waiting), asyncio.ensure_future(self._broken.wait())
+        await asyncio.wait((asked, broken), return_when=asyncio.FIRST_COMPLETED)
+        broken.cancel()
+        if not asked.done():
+            asked.cancel()
+            raise errors.ConnectionClosedError
+        return await asked
 
     async def stream(self, subject: str) -> str:
         """The stream that keeps a subject; where there is none, one is made for it."""
@@ -95,7 +107,12 @@ class _Peer:
     async def _linked(self) -> _Link:
         if self._link is None or not self._link.client.is_connected:
             await self._end()
-            self._link = _Link(await nats.connect(self._url, error_cb=_told, **_ONCE))
+            broken = asyncio.Event()
+
+            async def closed() -> None:
+                broken.set()
+
+            self._link = _Link(await nats.connect(self._url, error_cb=_told, closed_cb=closed, **_ONCE), broken)
         return self._link
 
     async def _end(self) -> None:
@@ -103,9 +120,15 @@ class _Peer:
         if link is not None:
             await link.client.close()
 
+    async def _unless_broken(self, question: Coroutine[Any, Any, _Answer]) -> _Answer:
+        link = self._link
+        if link is None or not link.client.is_connected:
+            return await question
+        return await link.answered(question)
+
     def _ask(self, question: Coroutine[Any, Any, _Answer]) -> _Answer:
         try:
-            return self._loop.run(question)
+            return self._loop.run(self._unless_broken(question))
         except (errors.AuthorizationError, errors.InvalidUserCredentialsError) as error:
             raise ConfigError("NATS does not let us in: user, password or token is wrong") from error
         except refusals.ServiceUnavailableError as error:
@@ -270,7 +293,7 @@ def _message(link: _Link, subject: str, message: Msg) -> Message:
     # $JS.ACK.STREAM.CONSUMER.DELIVERED.SEQUENCE.…, or with domain, account and a last word around it
     parts = message.reply.split(".")
     stream, number = (parts[2], parts[5]) if len(parts) == 9 else (parts[4], parts[7])
-    headers = {name: value for name, value in (message.headers or {}).items() if name != "Nats-Msg-Id"}
+    headers = {name: value for name, value in (message.headers or {}).items() if not name.startswith(_ORDERS)}
     key = headers.pop("key", None)
     return Message(message.data, f"{stream}/{number}", key, headers, (link, subject, int(number), message))
 

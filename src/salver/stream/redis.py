@@ -26,6 +26,13 @@ _CONSUMER = "salver"  # one at a time: what it took and left is its successor's
 _TIMEOUT_S = 30.0
 _NEW = 2
 _VALUE, _KEY = b"value", b"key"
+_PASSING = (
+    redis.ConnectionError, redis.TimeoutError, exceptions.ReadOnlyError, exceptions.OutOfMemoryError, exceptions.ExecAbortError,
+    exceptions.ClusterDownError, exceptions.TryAgainError,
+)  # fmt: skip
+_PASSING_WORDS = ("NOGROUP", "MISCONF", "NOREPLICAS")  # a group that was lost is made again
+"""What ends by itself, or when somebody makes room."""
+
 _Answer = TypeVar("_Answer")
 
 # Ours already, or nobody's: then ours from now on.
@@ -33,6 +40,14 @@ _HOLD = """
 local owner = redis.call('get', KEYS[1])
 if owner == ARGV[1] or not owner then redis.call('set', KEYS[1], ARGV[1], 'px', ARGV[2]) return owner and 1 or 2 end
 return 0
+"""
+# Those of the group that were heard of within the lease, by the clock of the server; us among them.
+_COUNT = """
+local now = redis.call('time')
+local now_ms = now[1] * 1000 + math.floor(now[2] / 1000)
+redis.call('zadd', KEYS[1], now_ms, ARGV[1])
+redis.call('zremrangebyscore', KEYS[1], 0, now_ms - ARGV[2])
+return redis.call('zcard', KEYS[1])
 """
 _LEAVE = "if redis.call('get', KEYS[1]) == ARGV[1] then redis.call('del', KEYS[1]) end"
 
@@ -49,14 +64,21 @@ class RedisSource:
         self._lease_s = lease_s
         self._token = secrets.token_hex(16)
         self._streams = streams
+        self._members = f"{streams[0]}:{group}:members"
         self._mine: dict[str, str] = {}  # stream → from where: an id of what was left undone, or ">"
         self._hold = client.register_script(_HOLD)
+        self._count = client.register_script(_COUNT)
         self._leave = client.register_script(_LEAVE)
         self._held_s = 0.0
         self._next = 0
 
     def take(self, most: int, wait_s: float) -> list[Message]:
-        return _reached(lambda: self._take(most, wait_s))
+        try:
+            return _reached(lambda: self._take(most, wait_s))
+        except Unreachable:  # what we were given may not have come: it is asked for again, and so is who we are to the group
+            self._mine.clear()
+            self._held_s = 0.0
+            raise
 
     def done(self, messages: Sequence[Message]) -> None:
         def acknowledge() -> None:
@@ -69,11 +91,12 @@ class RedisSource:
         _reached(acknowledge)
 
     def lag(self) -> int | None:
-        return _reached(lambda: sum(self._lag(stream) for stream in self._streams))
+        lags = _reached(lambda: [self._lag(stream) for stream in self._streams])
+        return None if None in lags else sum(lag for lag in lags if lag is not None)
 
     def close(self) -> None:
         try:
-            self._client.zrem(f"{self._streams[0]}:{self._group}:members", self._token)
+            self._client.zrem(self._members, self._token)
             for stream in self._mine:
                 self._leave(keys=[self._lease(stream)], args=[self._token])
             self._client.close()
@@ -109,18 +132,15 @@ class RedisSource:
 
     def _renew(self) -> None:
         """Keep the leases that are ours, take those that are nobody's up to our share, and leave what is more than that."""
-        now = time.time()
+        lease_ms = int(self._lease_s * 1000)
         self._held_s = time.monotonic() + self._lease_s / 3
-        members = f"{self._streams[0]}:{self._group}:members"
-        with self._client.pipeline() as pipeline:
-            pipeline.zadd(members, {self._token: now}).zremrangebyscore(members, 0, now - self._lease_s).zcard(members)
-            share = math.ceil(len(self._streams) / pipeline.execute()[-1])
+        share = math.ceil(len(self._streams) / int(self._count(keys=[self._members], args=[self._token, lease_ms])))
         for stream in list(self._mine)[share:]:  # nothing of it is under way: between two takes all is done
             self._leave(keys=[self._lease(stream)], args=[self._token])
             del self._mine[stream]
         for stream in self._streams:
             if stream in self._mine or len(self._mine) < share:
-                got = self._hold(keys=[self._lease(stream)], args=[self._token, int(self._lease_s * 1000)])
+                got = self._hold(keys=[self._lease(stream)], args=[self._token, lease_ms])
                 if not got:
                     self._mine.pop(stream, None)
                 elif got == _NEW or stream not in self._mine:  # what was taken before us may not be done
@@ -137,11 +157,15 @@ class RedisSource:
     def _lease(self, stream: str) -> str:
         return f"{stream}:{self._group}:lease"
 
-    def _lag(self, stream: str) -> int:
-        for group in self._client.xinfo_groups(stream) if self._client.exists(stream) else []:
+    def _lag(self, stream: str) -> int | None:
+        """Before Redis 7, and after entries were deleted, the server does not know what a group was not given yet."""
+        if not self._client.exists(stream):
+            return 0
+        for group in self._client.xinfo_groups(stream):
             if group["name"] in (self._group, self._group.encode()):
-                return int(group.get("lag") or 0) + int(group["pending"])
-        return 0
+                lag = group.get("lag")
+                return None if lag is None else int(lag) + int(group["pending"])
+        return int(self._client.xlen(stream))
 
 
 class RedisSink:
@@ -154,7 +178,7 @@ class RedisSink:
 
     def put(self, messages: Sequence[Outgoing]) -> None:
         def add() -> None:
-            with self._client.pipeline(transaction=False) as pipeline:
+            with self._client.pipeline(transaction=True) as pipeline:  # all or none: what fails leaves no gap in the order
                 for message in messages:
                     fields = {octets(name): octets(value) for name, value in message.headers.items()}
                     key = {} if message.key is None else {_KEY: octets(message.key)}
@@ -179,16 +203,11 @@ def _reached(ask: Callable[[], _Answer]) -> _Answer:
         return ask()
     except redis.AuthenticationError as error:
         raise ConfigError("Redis does not let us in: user or password is wrong") from error
-    except (
-        redis.ConnectionError,
-        redis.TimeoutError,
-        exceptions.BusyLoadingError,
-        exceptions.ReadOnlyError,
-    ) as error:
-        raise Unreachable(f"Redis can't be reached: {type(error).__name__}") from error
+    except _PASSING as error:
+        raise Unreachable(f"Redis can't be reached, or can't do it now: {type(error).__name__}") from error
     except redis.ResponseError as error:
-        if "NOGROUP" in str(error) or "LOADING" in str(error):
-            raise Unreachable("Redis has lost the group; it is made again") from error
+        if str(error).startswith(_PASSING_WORDS):
+            raise Unreachable(f"Redis can't do it now: {str(error)[:200]}") from error
         raise ConfigError(f"Redis refuses: {str(error)[:200]}") from error
 
 

@@ -8,8 +8,8 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable
-from contextlib import ExitStack
+from collections.abc import Callable, Generator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TypeVar
 
@@ -19,20 +19,19 @@ from salver.config import store_folder
 from salver.embedded.model import Awake
 from salver.engine.model import Model
 from salver.engine.trial import order_of
-from salver.errors import LogUnavailable, Unreachable
 from salver.log.labels import acceptor
 from salver.log.policy import Policies
 from salver.log.settings import read_settings
 from salver.log.writer import Writer, open_writer
 from salver.registry.registry import Registry
-from salver.runtimes.restarts import Restarts
 from salver.stream.contract import Sink, Source
 from salver.stream.counts import Counts, Totals, exposed
 from salver.stream.following import Following
-from salver.stream.labels import Labelling
+from salver.stream.labels import Labelling, Labels
 from salver.stream.places import GROUP, beside, open_sink, open_source, place
 from salver.stream.scoring import Scoring
 from salver.stream.shadows import Shadows
+from salver.stream.steady import Steady, Stopped
 from salver.types.reference import Reference
 
 logger = logging.getLogger("salver")
@@ -41,15 +40,9 @@ BATCH = 1024
 """Messages at most that are scored together."""
 
 WAIT_S = 0.5
-LONGEST_S = 10.0  # between two tries
-DRAIN_S = 15.0  # after it is told to stop, for what is under way
 _LAG_S = 1.0
 _POLICY = Policy()
 _Done = TypeVar("_Done")
-
-
-class Stopped(Exception):
-    """It was told to stop, and what is under way can't be finished: it comes again."""
 
 
 def stream(
@@ -90,8 +83,8 @@ def stream(
             stack.enter_context(exposed(counts, wanted.name, *metrics))
         opened = _opened(stack, steady, lambda: open_source(at), lambda: open_sink(to), lambda: open_sink(dead))
         if labels is not None and where is not None:
-            accept = acceptor(registry.manifest(*registry.resolve(wanted)).signature, from_text=True)
-            _start_labels(stack, labels, group, Labelling(where, wanted.name, accept), counts, stop, until_empty)
+            take = _labelling(registry, wanted, where)
+            stack.callback(Labels(place(labels, group), take, counts, stop, until_empty).finish)
         try:
             Loop(*opened, scoring, writer, counts, steady, batch).run(stop, until_empty)
         except Stopped:
@@ -116,6 +109,12 @@ def _log(stack: ExitStack, where: Path | None) -> tuple[Writer | None, Policies 
     return writer, Policies(where, settings)
 
 
+def _labelling(registry: Registry, wanted: Reference, where: Path) -> Labelling:
+    """What takes labels for the model into its log."""
+    signature = registry.manifest(*registry.resolve(wanted)).signature
+    return Labelling(where, wanted.name, acceptor(signature, from_text=True))
+
+
 def _follow(stack: ExitStack, registry: Registry, wanted: Reference, policy: Policy, scoring: Scoring, follow_s: float) -> None:
     """Have the versions answer that are meant, and follow the route from now on."""
 
@@ -125,35 +124,6 @@ def _follow(stack: ExitStack, registry: Registry, wanted: Reference, policy: Pol
     following = Following(registry, wanted, wake, scoring.install, follow_s)
     stack.callback(following.stop)
     following.start()
-
-
-class Steady:
-    """Makes a call again, with longer and longer waits, until it is no longer Unreachable."""
-
-    def __init__(self, counts: Counts, stop: threading.Event) -> None:
-        self._counts = counts
-        self._stop = stop
-
-    def call(self, side: str, ask: Callable[[], _Done]) -> _Done:
-        """What `ask` gives. Raises Stopped when it is told to stop and that does not come to be soon."""
-        waits = Restarts(longest_s=LONGEST_S)
-        give_up_s = float("inf")
-        while True:
-            try:
-                done = ask()
-                self._counts.waiting[side] = 0
-                return done
-            except (Unreachable, LogUnavailable) as error:
-                self._counts.retries[side] += 1
-                if not self._counts.waiting[side]:
-                    logger.warning("%s: %s; tried again until it can be", side, error.message)
-                self._counts.waiting[side] = 1
-            now_s = time.monotonic()
-            if self._stop.is_set():
-                give_up_s = min(give_up_s, now_s + DRAIN_S)
-                if now_s >= give_up_s:
-                    raise Stopped
-            self._stop.wait(max(waits.ended(now_s), 0.05)) if not self._stop.is_set() else time.sleep(0.1)
 
 
 class Loop:
@@ -186,20 +156,22 @@ class Loop:
 
     def _step(self, until_empty: bool) -> bool:
         """One batch; whether there was nothing."""
-        counts, steady, source = self._counts, self._steady, self._source
-        messages = steady.call("source", lambda: source.take(self._batch, WAIT_S))
+        counts, source = self._counts, self._source
+        messages = self._call("source", lambda: source.take(self._batch, WAIT_S))
         self._look()
         if not messages:
-            return not until_empty or not steady.call("source", source.lag)  # others of the group may be at the rest
-        made = self._scoring(messages)
+            return not until_empty or not self._call("source", source.lag)  # others of the group may be at the rest
+        with self._timed("score"):
+            made = self._scoring(messages)
         if self._writer is not None and made.lines:
             lines, writer = made.lines, self._writer
-            steady.call("log", lambda: writer.append(lines))
+            self._call("log", lambda: writer.append(lines))
         if made.answers:
-            steady.call("sink", lambda: self._sink.put(made.answers))
+            self._call("sink", lambda: self._sink.put(made.answers))
         if made.dead:
-            steady.call("dead_letter", lambda: self._dead.put([message for message, _ in made.dead]))
-        steady.call("source", lambda: source.done(messages))
+            dead = [message for message, _ in made.dead]  # the same list at each try
+            self._call("dead_letter", lambda: self._dead.put(dead))
+        self._call("source", lambda: source.done(messages))
         counts.scored += len(made.answers)
         counts.answered.update(made.versions)
         counts.dead.update(code for _, code in made.dead)
@@ -210,7 +182,19 @@ class Loop:
     def _look(self) -> None:
         if time.monotonic() >= self._lag_s:
             self._lag_s = time.monotonic() + _LAG_S
-            self._counts.lag = self._steady.call("source", self._source.lag)
+            self._counts.lag = self._call("source", self._source.lag)
+
+    def _call(self, side: str, ask: Callable[[], _Done]) -> _Done:
+        with self._timed(side):
+            return self._steady.call(side, ask)
+
+    @contextmanager
+    def _timed(self, step: str) -> Generator[None]:
+        started_s = time.perf_counter()
+        try:
+            yield
+        finally:
+            self._counts.seconds[step] += time.perf_counter() - started_s
 
 
 def _opened(
@@ -222,48 +206,3 @@ def _opened(
     for one in places:
         stack.callback(one.close)
     return made, *places
-
-
-def _start_labels(
-    stack: ExitStack,
-    url: str,
-    group: str,
-    labelling: Labelling,
-    counts: Counts,
-    stop: threading.Event,
-    until_empty: bool,
-) -> None:
-    """Take labels in a thread of their own, until the stream ends."""
-    ended = threading.Event()
-    steady = Steady(counts, stop)
-
-    def step(source: Source) -> bool:
-        """One batch; whether there was nothing."""
-        messages = steady.call("labels", lambda: source.take(BATCH, WAIT_S))
-        if messages:
-            taken, wrong = steady.call("labels", lambda: labelling(messages))
-            steady.call("labels", lambda: source.done(messages))
-            counts.labels += taken
-            for reason, count in wrong.items():
-                logger.warning("%d labels were not taken: %s", count, reason)
-        return not messages and (not until_empty or not steady.call("labels", source.lag))
-
-    def work() -> None:
-        source = steady.call("labels", lambda: open_source(place(url, group)))
-        try:
-            while not stop.is_set() and not (step(source) and (source.ended or (until_empty and ended.is_set()))):
-                pass
-        except Stopped:
-            return
-        finally:
-            source.close()
-            labelling.close()
-
-    thread = threading.Thread(target=work, name="salver-labels", daemon=True)
-    thread.start()
-
-    def finish() -> None:
-        ended.set()
-        thread.join(DRAIN_S)
-
-    stack.callback(finish)

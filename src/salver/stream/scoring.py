@@ -20,10 +20,16 @@ from salver.stream.shadows import Shadows
 from salver.types.rows import Row
 
 ROUTE, CANARY = "stream", "canary"
+_DEAD_BYTES = 2**17
+"""What is kept of a value that can't be scored. Brokers refuse a message of more than a megabyte; JSON escapes some bytes."""
 
 
 class Dead(msgspec.Struct, omit_defaults=True):
-    """The value of a message in the dead-letter place; `value` is the message's own as it came."""
+    """The value of a message in the dead-letter place.
+
+    `value` is the message's own, bytes that are no UTF-8 written as `\\xff`; of a long one the beginning, and `size_bytes` is
+    how long it was.
+    """
 
     id: str
     code: str
@@ -31,6 +37,7 @@ class Dead(msgspec.Struct, omit_defaults=True):
     source: str
     position: str
     value: str
+    size_bytes: int | None = None
 
 
 class Scored(NamedTuple):
@@ -131,9 +138,10 @@ class Scoring:
         return f"{digits[:8]}-{digits[8:12]}-8{digits[13:16]}-8{digits[17:20]}-{digits[20:]}"
 
     def _dead(self, message: Message, made_id: str, error: SalverError) -> tuple[Outgoing, str]:
-        value = message.value.decode(errors="replace")
+        value = message.value[:_DEAD_BYTES].decode(errors="backslashreplace")
+        size_bytes = len(message.value) if len(message.value) > _DEAD_BYTES else None
         reason = error.message.removeprefix("row 0, ").removeprefix("row 0: ")
-        told = Dead(made_id, error.code, reason, self._source, message.position, value)
+        told = Dead(made_id, error.code, reason, self._source, message.position, value, size_bytes)
         return Outgoing(self._encode(told), message.key, message.headers, made_id), error.code
 
 

@@ -47,7 +47,7 @@ class Server:
             except (OSError, aio_pika.exceptions.AMQPError):
                 return False
 
-        wait_for(answers)
+        wait_for(answers, seconds=240)  # killed, it looks through all that it has
 
     def kill(self) -> None:
         if self._process:
