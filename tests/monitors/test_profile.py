@@ -13,7 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from salver.monitors.bins import BINS, NumberBins, ValueBins, number_bins, value_bins
-from salver.monitors.calibration import isotonic
+from salver.monitors.calibration import Calibration, calibrated, errors_of, isotonic
+from salver.monitors.estimate import Z
 from salver.monitors.profile import Profile, column_profile, dispersion, profile_of
 from salver.monitors.window import Window, together, window_of
 from salver.types.signature import Column, Output, Signature
@@ -151,3 +152,42 @@ def test_what_sways_between_blocks_is_priced_in() -> None:
     assert 1 < found.dispersion_at(100) < found.dispersion_at(1000) == pytest.approx(found.dispersion)
     assert dispersion(np.zeros((10, 3), dtype=np.int64)) == 1
     assert NumberBins().size == 3
+
+
+def test_an_estimate_has_the_chance_of_its_labels() -> None:
+    """Of fifty rows that are right half the time: sqrt(0.25 / 50), as NannyML has it."""
+    calibration = Calibration(("a",), NumberBins((0.0, 1.0)), ((0, 0, 0, 10**9, 0),), ((0, 0, 0, 10**9 // 2, 0),))
+    found = calibration.accuracy(np.array([[0, 0, 0, 50, 0]]))
+    assert (found.high - found.value) / Z == pytest.approx(0.0707, abs=5e-5)
+
+
+def test_labels_that_came_lately_correct_an_estimate() -> None:
+    """What rows mean has changed; and an estimate that has moved says that it knows less."""
+    draw = np.random.default_rng(0)
+    p = draw.uniform(0.5, 1, 20_000)
+    right = draw.random(20_000) < p
+    first = calibrated(["a"], np.zeros(20_000, np.int64), p, right)
+    assert first is not None
+    now = first.count(np.zeros(5000, np.int64), p[:5000])
+    worse = first.refitted(np.zeros(15_000, np.int64), p[5000:], right[5000:] & (draw.random(15_000) < 0.8))
+    usual, corrected = (of.estimates(now)["accuracy"] for of in (first, worse))
+    assert abs(usual.value - 0.75) < 0.01 and abs(corrected.value - (0.25 * 0.75 + 0.75 * 0.6)) < 0.015
+    assert usual.low < first.accuracy(now).value < usual.high
+    sure = first.count(np.zeros(5000, np.int64), np.full(5000, 0.99))
+    told, narrow = first.estimates(sure)["accuracy"], first.accuracy(sure)
+    assert told.value == narrow.value and told.value - told.low > 3 * (narrow.value - narrow.low)
+
+
+def test_labels_that_came_lately_correct_expected_errors() -> None:
+    draw = np.random.default_rng(0)
+    signature = Signature((Column("x"),), (Output("prediction", "float64"),), "regression")
+    predicted = draw.uniform(0, 10, 5000)
+    errors = errors_of(signature, {"prediction": predicted}, predicted + draw.normal(0, 1 + predicted / 10))
+    assert errors is not None
+    same = errors.refitted(predicted[:0], predicted[:0])
+    assert same.absolute == pytest.approx(errors.absolute) and same.counts == errors.counts
+    twice = errors.refitted(predicted, 2 * draw.normal(0, 1 + predicted / 10))
+    counts = errors.bins.count(predicted)
+    before, after = (of.estimates(counts) for of in (errors, twice))
+    assert after["mae"].value / before["mae"].value == pytest.approx(1.5, abs=0.03)
+    assert after["rmse"].value / before["rmse"].value == pytest.approx(np.sqrt(2.5), abs=0.05)

@@ -24,6 +24,7 @@ def test_published_significance() -> None:
     """Figures of Evidently's, frouros', TFDV's and alibi-detect's own tests."""
     assert s.goodness_of_fit(R, C).p == pytest.approx(0.67309, abs=5e-6)
     assert s.goodness_of_fit([2 * r for r in R], C).p == pytest.approx(0.67309, abs=5e-6)
+    assert s.rank_sum(R, C) == pytest.approx(0.96287, abs=5e-6)
     assert s.goodness_of_fit([5, 5, 8], [4, 6, 8], likelihood=True).p == pytest.approx(0.8176, abs=5e-5)
     found = s.two_sample([4, 2, 0], [1, 1, 4])
     assert found.statistic == pytest.approx(6.13333333, abs=1e-8)
@@ -42,8 +43,10 @@ def test_published_significance() -> None:
 
 def test_published_distances() -> None:
     assert d.hellinger(R, C) == pytest.approx(0.06812, abs=1e-5)
+    assert d.hellinger([2 * r for r in R], C) == pytest.approx(0.06812, abs=1e-5)
     assert d.total_variation(R, [10, 10, 24, 24, 10, 10]) == pytest.approx(0.204545, abs=5e-7)
     assert d.total_variation(R, [0, 0, 0, 0, 0, 88]) == pytest.approx(0.863636, abs=5e-7)
+    assert d.hellinger([2 * r for r in R], C) == pytest.approx(0.06812, abs=1e-5)
     assert d.total_variation(R, [10, 24, 12, 16, 8, 16]) == pytest.approx(0.147727, abs=4e-3)  # of 86 rows; published for 88
     assert d.l_infinity([2, 2, 2, 0], [2, 2, 2, 1]) == pytest.approx(1 / 7)
     assert d.l_infinity([2, 2, 2], [2, 2, 2]) == 0
@@ -95,6 +98,7 @@ def test_published_distances_of_samples() -> None:
     edges = np.histogram_bin_edges(np.concatenate([x, y]), 20)
     counted = [np.histogram(part, edges)[0] for part in (x, y)]
     assert d.hellinger(*counted) == pytest.approx(0.467129645775421, rel=1e-13)
+    assert d.total_variation(*counted) == pytest.approx(0.53, abs=5e-3), "what does not overlap"
     places = np.linspace(min(x.min(), y.min()), max(x.max(), y.max()), 20)
     shares = [np.diff(_cumulated(part, places)) for part in (x, y)]
     assert d.js_distance(*shares, base=math.e) == pytest.approx(0.41702877367162156, rel=1e-13)
@@ -113,6 +117,7 @@ def test_the_noise_of_psi() -> None:
     for size, value in {100: 0.169, 200: 0.085, 400: 0.042, 1000: 0.017}.items():
         assert s.chi2_quantile(0.95, 9) / size == pytest.approx(value, abs=5e-4)
     assert s.chi2_quantile(0.95, 19) / 1000 == pytest.approx(0.0301, abs=5e-5)
+    assert (9 + 1.6449 * math.sqrt(2 * 9)) / 400 == pytest.approx(0.0400, abs=1e-4), "by the normal approximation"
     analytic = {5: (64.5, 28.7, 4.0, 0), 10: (98.1, 83.4, 35.0, 0.3), 20: (100, 99.9, 95.3, 16.1)}
     for cells, shares in analytic.items():
         for size, share in zip((50, 100, 200, 500), shares, strict=True):
@@ -161,6 +166,20 @@ def test_two_samples_as_scipy_has_them() -> None:
     assert s.two_sample(R, C).p == pytest.approx(found.pvalue, rel=1e-12)
     assert s.two_sample(R, C, dispersion=2).statistic == pytest.approx(found.statistic / 2)
     assert s.two_sample([5, 5], [0, 0]).p == s.two_sample([5], [7]).p == 1
+
+
+@given(counts)
+def test_rank_sums_are_those_of_scipy(pairs: list[tuple[int, int]]) -> None:
+    a, b = (np.array(part) for part in zip(*pairs, strict=True))
+    p, places = s.rank_sum(a, b), np.arange(len(pairs))
+    assert s.rank_sum(b, a) == pytest.approx(p, abs=1e-9), "symmetric"
+    assert s.rank_sum(a[::-1], b[::-1]) == pytest.approx(p, abs=1e-9), "up as down"
+    if a.sum() and b.sum() and np.count_nonzero(a + b) > 1:
+        samples = [np.repeat(places, part) for part in (a, b)]
+        found = scipy.stats.mannwhitneyu(*samples, method="asymptotic")
+        assert p == pytest.approx(found.pvalue, abs=1e-9)
+    else:
+        assert p == 1
 
 
 def test_wasserstein_of_bins_is_near_that_of_the_samples() -> None:

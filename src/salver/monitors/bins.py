@@ -68,11 +68,15 @@ class NumberBins(msgspec.Struct, tag="numbers", frozen=True, forbid_unknown_fiel
         numbers = np.asarray(values, dtype=np.float64)
         if weights is None and len(numbers) >= _MANY and len(self.edges) <= _SCANNED:
             return self._scanned(numbers)
+        return summed(self.places(numbers), self.size, weights)
+
+    def places(self, numbers: NDArray[np.float64]) -> NDArray[np.int64]:
+        """The cell of each."""
         cells = np.searchsorted(self._edges, numbers, side="left") + 2
         odd = ~np.isfinite(numbers)
         if odd.any():
             cells[odd] = np.where(np.isnan(numbers[odd]), MISSING, 1)
-        return summed(cells, self.size, weights)
+        return cells
 
     def _scanned(self, numbers: NDArray[np.float64]) -> Counts:
         """The same by one look through the values for each edge: the processor's vectors make it ten times quicker."""

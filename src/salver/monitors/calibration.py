@@ -17,13 +17,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from salver.monitors.bins import Counts, NumberBins, number_bins, spelled
-from salver.monitors.estimate import Estimate, Floats, normal
+from salver.monitors.estimate import Estimate, Floats, Z, normal
 from salver.types.signature import Columns, Signature
 
 CELLS = 50
 """Equal-mass bins of the probability: fine enough that rows moving within one do not matter."""
 _CLASSES = 20
 _FEWEST = 30  # labelled rows of a class that can be calibrated
+_REFERENCE_ROWS = 5000  # as many rows the reference counts as, at most, beside what was labelled lately
+_UNSURE = 1 / 3
+"""What moves rows to other cells may change what a cell means. This part of how far an estimate is from what the reference had
+is taken as the standard deviation of that: on public sets the part was between a tenth and a half (docs/measured.md)."""
 
 
 class Calibration(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -34,8 +38,8 @@ class Calibration(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     classes: tuple[str, ...]
     bins: NumberBins
-    counts: tuple[tuple[int, ...], ...]
-    hits: tuple[tuple[int, ...], ...]
+    counts: tuple[tuple[float, ...], ...]
+    hits: tuple[tuple[float, ...], ...]
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -69,6 +73,21 @@ class Calibration(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         of_reference = float(np.sum((counts / total) ** 2 * spread / np.maximum(known, 1)))
         return normal(value, of_labels + of_reference, low=0.0, high=1.0)
 
+    def estimates(self, counts: Counts) -> dict[str, Estimate]:
+        """The same, with an interval that also has what is not known where rows have moved to other cells."""
+        usual = float(np.sum(self.hits) / np.sum(self.counts))
+        return {"accuracy": _unsure(self.accuracy(counts), usual, high=1.0)}
+
+    def refitted(self, predicted: NDArray[Any], probabilities: Floats, right: NDArray[np.bool_]) -> Calibration:
+        """With rows that were labelled lately, beside which the reference is no more than a start."""
+        share = _share(self.counts)
+        told = [
+            np.asarray(known) * share + self.count(predicted[at], probabilities[at])
+            for known, at in ((self.counts, slice(None)), (self.hits, right))
+        ]
+        counts, hits = (tuple(tuple(row) for row in part.tolist()) for part in told)
+        return Calibration(self.classes, self.bins, counts, hits)
+
     def surprise(self, counts: Counts, hits: Counts) -> tuple[float, float]:
         """Labelled rows against what was expected of them: realised minus expected accuracy, and its z.
 
@@ -88,7 +107,7 @@ class Errors(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A regressor's errors by the size of its prediction: the mean of |e|, e² and e⁴ in each cell of `bins`."""
 
     bins: NumberBins
-    counts: tuple[int, ...]
+    counts: tuple[float, ...]
     absolute: tuple[float, ...]
     squared: tuple[float, ...]
     fourth: tuple[float, ...]
@@ -104,10 +123,30 @@ class Errors(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         found = self._estimate(counts, square, np.maximum(np.asarray(self.fourth) - square**2, 0.0))
         return Estimate(math.sqrt(found.value), math.sqrt(max(found.low, 0.0)), math.sqrt(found.high))
 
+    def estimates(self, counts: Counts) -> dict[str, Estimate]:
+        """Both, with intervals that also have what is not known where rows have moved to other cells."""
+        rows = np.asarray(self.counts, dtype=np.float64)
+        absolute, squared = (float(np.sum(rows * part) / rows.sum()) for part in (self.absolute, self.squared))
+        return {"mae": _unsure(self.mae(counts), absolute), "rmse": _unsure(self.rmse(counts), math.sqrt(squared))}
+
+    def refitted(self, predicted: Floats, error: Floats) -> Errors:
+        """With rows that were labelled lately, beside which the reference is no more than a start."""
+        known, cells = np.asarray(self.counts) * _share(self.counts), self.bins.places(predicted)
+        counts = known + self.bins.count(predicted)
+        made = [
+            (np.asarray(means) * known + np.bincount(cells, np.abs(error) ** power, minlength=len(known)))
+            / np.maximum(counts, 1)
+            for power, means in ((1, self.absolute), (2, self.squared), (4, self.fourth))
+        ]
+        kept = [
+            np.where(counts > 0, new, old) for new, old in zip(made, (self.absolute, self.squared, self.fourth), strict=True)
+        ]
+        return Errors(self.bins, tuple(counts.tolist()), *(tuple(part.tolist()) for part in kept))
+
     def surprise(self, counts: Counts, absolute: float) -> tuple[float, float]:
         """The mean |error| of labelled rows minus what was expected of them, and its z."""
         found = self.mae(counts)
-        reach = (found.high - found.value) / 1.959963984540054
+        reach = (found.high - found.value) / Z
         difference = absolute - found.value
         return difference, difference / reach if reach else 0.0
 
@@ -118,6 +157,17 @@ class Errors(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         of_labels = float(np.sum(counts * variances)) / total**2
         of_reference = float(np.sum((counts / total) ** 2 * variances / known))
         return normal(value, of_labels + of_reference, low=0.0)
+
+
+def _share(counts: Any) -> float:
+    """What the rows of the reference weigh beside those that were labelled lately."""
+    return min(1.0, _REFERENCE_ROWS / float(np.sum(counts)))
+
+
+def _unsure(found: Estimate, usual: float, high: float = math.inf) -> Estimate:
+    further = Z * _UNSURE * (found.value - usual)
+    below, above = (math.hypot(reach, further) for reach in (found.value - found.low, found.high - found.value))
+    return Estimate(found.value, max(0.0, found.value - below), min(high, found.value + above))
 
 
 def calibration_of(signature: Signature, outputs: Columns, labels: NDArray[Any]) -> Calibration | None:
@@ -150,7 +200,7 @@ def errors_of(signature: Signature, outputs: Columns, labels: NDArray[Any]) -> E
     numbers = prediction.astype(np.float64)
     error = numbers - labels.astype(np.float64)
     bins = number_bins(numbers, min(CELLS, max(len(numbers) // _FEWEST, 1)))
-    cells = np.searchsorted(np.asarray(bins.edges), numbers, side="left") + 2
+    cells = bins.places(numbers)
     counts = np.bincount(cells, minlength=bins.size)
     made = [_means(cells, np.abs(error) ** power, counts) for power in (1, 2, 4)]
     return Errors(bins, tuple(counts.tolist()), made[0], made[1], made[2])

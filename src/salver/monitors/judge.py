@@ -11,10 +11,11 @@ import numpy as np
 
 from salver.monitors import distances
 from salver.monitors.bins import MISSING, NumberBins
+from salver.monitors.calibration import Calibration, Errors
 from salver.monitors.estimate import Estimate, Z, wilson
 from salver.monitors.profile import ColumnProfile, Profile
 from salver.monitors.rule import Rule
-from salver.monitors.significance import false_discovery, more_often, normal_two_sided, pooled, two_sample
+from salver.monitors.significance import false_discovery, more_often, normal_two_sided, pooled, rank_sum, two_sample
 from salver.monitors.window import Window
 
 Kind = Literal[
@@ -87,8 +88,9 @@ def needed(reference: Profile, rule: Rule) -> int:
     return max(rule.least_rows, rule.rows_a_cell * cells)
 
 
-def judge(reference: Profile, window: Window, rule: Rule | None = None) -> Verdict:
-    """Judge a window. Its columns are those that it has counted."""
+def judge(reference: Profile, window: Window, rule: Rule | None = None, newer: Calibration | Errors | None = None) -> Verdict:
+    """Judge a window. Its columns are those that it has counted. `newer` is a newer calibration than the reference's, for what
+    is told of accuracy; whether it is worse than it was is judged by the reference's."""
     rule = rule or Rule()
     short = math.ceil(needed(reference, rule) - window.weight / window.design_effect)
     if short > 0:
@@ -99,13 +101,12 @@ def judge(reference: Profile, window: Window, rule: Rule | None = None) -> Verdi
             if f"{of}:{name}" in window.counts and column.rows:
                 found += _of_column(f"{of}:{name}", name, column, window)
     found += _duplicates(reference, window)
-    estimated = estimate(reference, window)
-    found += _estimated(reference, estimated)
+    found += _estimated(reference, window)
     for finding, q in zip(found, false_discovery([one.p for one in found]).tolist() if found else [], strict=True):
         finding.q = q
         finding.level = _level(finding, rule)
     _temper(found)
-    return Verdict(window.start_us, window.end_us, window.rows, found, estimated=estimated)
+    return Verdict(window.start_us, window.end_us, window.rows, found, estimated=estimate(reference, window, newer))
 
 
 def _level(finding: Finding, rule: Rule) -> Level:
@@ -168,7 +169,10 @@ def _drift(key: str, name: str, reference: ColumnProfile, window: Window, kind: 
     before, now = np.asarray(reference.counts, dtype=np.float64), window.counts[key] / window.design_effect
     a, b = pooled(before, now, reference.bins.ordered)
     dispersion = reference.dispersion_at(float(now.sum()))
-    test = two_sample(a, b, dispersion)
+    p = two_sample(a, b, dispersion).p
+    if isinstance(reference.bins, NumberBins):
+        # Chi-square looks for any change alike. A column that went up or down is the commonest, and worth a test of its own.
+        p = min(1.0, 2 * min(p, rank_sum(before[2:], now[2:], dispersion)))
     noise = distances.psi_noise(len(a), float(a.sum()), float(b.sum())) * dispersion
     excess = distances.psi(a, b) - noise
     # PSI / scale is about a noncentral chi-square, whose standard deviation is √(2 df + 4 λ).
@@ -176,7 +180,7 @@ def _drift(key: str, name: str, reference: ColumnProfile, window: Window, kind: 
     scale = noise / freedom
     reach = 1.96 * scale * math.sqrt(2 * freedom + 4 * max(excess, 0.0) / scale) if scale else 0.0
     return Finding(
-        kind, name, test.p, Estimate(excess, excess - reach, excess + reach), importance=reference.importance,
+        kind, name, p, Estimate(excess, excess - reach, excess + reach), importance=reference.importance,
         distances=_told(reference, before, now), cells=_cells(reference, before, now),
     )  # fmt: skip
 
@@ -243,23 +247,23 @@ def _duplicates(reference: Profile, window: Window) -> Iterator[Finding]:
         )  # fmt: skip
 
 
-def estimate(reference: Profile, window: Window) -> dict[str, Estimate]:
+def estimate(reference: Profile, window: Window, newer: Calibration | Errors | None = None) -> dict[str, Estimate]:
     """What the labels of a window's rows would say: accuracy of a classifier, mae and rmse of a regressor."""
     if window.sure is None or not window.sure.sum():
         return {}
-    if reference.calibration is not None:
-        return {"accuracy": reference.calibration.accuracy(window.sure)}
-    if reference.errors is not None:
-        return {"mae": reference.errors.mae(window.sure), "rmse": reference.errors.rmse(window.sure)}
-    return {}
+    by = newer or reference.calibration or reference.errors
+    return {} if by is None else by.estimates(window.sure)
 
 
-def _estimated(reference: Profile, estimated: dict[str, Estimate]) -> Iterator[Finding]:
+def _estimated(reference: Profile, window: Window) -> Iterator[Finding]:
     """Whether the estimate is worse than the reference was: by how much (of an error: in parts of it), and by chance or not."""
-    for name in ("accuracy", "mae"):
-        now, before = estimated.get(name), reference.performance.get(name)
-        if now is None or before is None:
+    if window.sure is None or not window.sure.sum():
+        return
+    for name, by in (("accuracy", reference.calibration), ("mae", reference.errors)):
+        before = reference.performance.get(name)
+        if by is None or before is None:
             continue
+        now = by.accuracy(window.sure) if isinstance(by, Calibration) else by.mae(window.sure)
         sign, unit = (1.0, 1.0) if name == "accuracy" else (-1.0, before.value or 1.0)
         spread = math.hypot(now.high - now.low, before.high - before.low) / (2 * Z)
         worse = sign * (before.value - now.value)

@@ -20,20 +20,23 @@ from salver.log.signatures import noted_of
 from salver.log.table import LABELLED, Table
 from salver.log.view import asked
 from salver.monitors.alarm import Judged, alarms, stale, volume
+from salver.monitors.calibration import Calibration, Errors
 from salver.monitors.first import first_rows
 from salver.monitors.judge import Finding, Verdict, judge, needed
-from salver.monitors.labelled import Labelled, labelled
+from salver.monitors.labelled import Known, Labelled, known, labelled, refitted
 from salver.monitors.profile import Profile
 from salver.monitors.reading import Reader
 from salver.monitors.results import Seen, Watched, write_results
 from salver.monitors.settings import Settings
 from salver.monitors.slices import Slicer, grown
 from salver.monitors.store import Reference, Store, Track
+from salver.monitors.window import Window
 
 if TYPE_CHECKING:
     import duckdb
 
 _DAY_US = 86_400 * 1_000_000
+_LOOK_BACK_US = 7 * _DAY_US  # for labels that calibration is refitted by
 KEPT = 2200  # windows that alarms look back on: ninety days of hours
 
 ProfileOf = Callable[[str, int], Profile | None]
@@ -139,12 +142,13 @@ def _watched(log: Path, store: Store, track: Track, settings: Settings, now: int
     before = store.verdicts(track, 1)
     since = before[-1].end_us if before else 0
     closed, growing = grown(store.slices(track, since), needed(profile, rule), settings.span_us(track.model))
+    newer = _refitted(log, track, reference, closed)
     with store.changing():
-        for window in closed:
-            store.put_verdict(track, _short(judge(profile, window, rule)))
+        for window, by in zip(closed, newer, strict=True):
+            store.put_verdict(track, _short(judge(profile, window, rule, by)))
     verdicts = store.verdicts(track, KEPT)
     seen = [Seen(of.start_us, of.end_us, of.rows, of.findings, of.estimated) for of in verdicts]
-    if not track.segment and Table(log, LABELLED).folder.is_dir():
+    if not track.segment:
         _hold(log, track, profile, seen, rule)
     found = alarms(str(track), [Judged(one.start_us, one.end_us, one.findings) for one in seen], rule)
     counted = store.counted(track)
@@ -181,17 +185,35 @@ def _hours(counted: dict[int, int], slice_us: int) -> list[tuple[int, int]]:
     return [(at, made[at]) for at in range(max(min(made), last - 7 * 24 * hour), last + hour, hour)]
 
 
-def _hold(log: Path, track: Track, profile: Profile, seen: list[Seen], rule: Any) -> None:
-    """Labels of each window beside what was expected of its rows."""
-    if not seen or (profile.calibration is None and profile.errors is None):
-        return
+def _known(log: Path, track: Track, profile: Profile, since_us: int, until_us: int) -> Known | None:
+    """Labelled rows between two times, where there are any and there is something to hold them against."""
+    if (profile.calibration is None and profile.errors is None) or not Table(log, LABELLED).folder.is_dir():
+        return None
     signature = noted_of(log, track.model, track.version)
     if signature is None:
-        return
-    bounds, output = np.array([[one.start_us, one.end_us] for one in seen]), signature.prediction
+        return None
+    output = signature.prediction
     with joined(log, track.model, output.name) as rows:
-        found = labelled(rows, profile, track, output.classes or (), bounds)
-    for one, of in zip(seen, found, strict=True):
+        return known(rows, profile, track, output.classes or (), since_us, until_us)
+
+
+def _refitted(log: Path, track: Track, reference: Reference, closed: list[Window]) -> list[Calibration | Errors | None]:
+    """For each window the calibration by the labels that were there when it ended; None: the reference's."""
+    by = reference.profile.calibration or reference.profile.errors
+    since = max(closed[0].start_us - _LOOK_BACK_US, reference.since_us) if closed else 0
+    rows = _known(log, track, reference.profile, since, closed[-1].start_us) if closed else None
+    if rows is None or by is None:
+        return [None] * len(closed)
+    return refitted(rows, by, np.array([[one.start_us, one.end_us] for one in closed]))
+
+
+def _hold(log: Path, track: Track, profile: Profile, seen: list[Seen], rule: Any) -> None:
+    """Labels of each window beside what was expected of its rows."""
+    rows = _known(log, track, profile, seen[0].start_us, seen[-1].end_us) if seen else None
+    if rows is None:
+        return
+    bounds = np.array([[one.start_us, one.end_us] for one in seen])
+    for one, of in zip(seen, labelled(rows, profile, bounds), strict=True):
         if of is not None:
             one.realised, one.labelled = of.realised, of.rows
             one.findings = [*one.findings, _concept(of, rule)]
