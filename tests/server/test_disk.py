@@ -49,6 +49,14 @@ def until(server: Served, name: str, value: float, never: bool = False) -> None:
         time.sleep(0.05)
 
 
+def until_it_hangs(process: psutil.Process) -> None:
+    """Until its write hangs in the kernel. What it has accepted just before waits too, and is not what is tried."""
+    deadline = time.monotonic() + 10
+    while process.status() != psutil.STATUS_DISK_SLEEP:
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
 def test_full_and_read_only_disks_refuse_and_lose_nothing(disk: Disk, tmp_path: Path) -> None:
     with serving_on(disk, tmp_path) as server:
         answers = [ask(server)]
@@ -84,10 +92,7 @@ def test_on_a_stalled_disk_what_looks_is_answered_and_predictions_are_refused(di
         with disk.stalled():
             client.start()
             process = psutil.Process(server.process.pid)
-            deadline = time.monotonic() + 10
-            while process.status() != psutil.STATUS_DISK_SLEEP:  # its write hangs in the kernel
-                assert time.monotonic() < deadline
-                time.sleep(0.01)
+            until_it_hangs(process)
             answer = ask(server, 10)
             assert answer.status_code == 503
             assert answer.json()["code"] == "log_unavailable" and "retry-after" in answer.headers
@@ -121,6 +126,8 @@ def test_ten_times_too_much_on_a_stalled_disk(disk: Disk, tmp_path: Path, policy
         asked = question(f"{server.url}/predict", b'{"features": [1]}')
         with disk.stalled():
             hanging.start()
+            if policy == "block":
+                until_it_hangs(process)
             until(server, "salver_log_healthy" if policy == "block" else "salver_log_queued_bytes", 0, never=policy == "drop")
             with offered(f"{server.url}/predict", [asked], arrivals(4000, 1.0), connections=64, timeout_s=5) as load:
                 load.result()  # pools and buffers have their size
@@ -132,7 +139,7 @@ def test_ten_times_too_much_on_a_stalled_disk(disk: Disk, tmp_path: Path, policy
         until(server, "salver_log_queued_bytes", 0)
         dropped = metric(server, "salver_log_dropped_lines_total")
     good = [json.loads(answer.body)["id"] for answer in run.answers if answer.status == 200]
-    assert set(run.statuses) <= {200, 503, BROKEN} and grown < 16 * 2**20
+    assert set(run.statuses) <= {200, 503, BROKEN} and grown < 32 * 2**20
     assert (len(good) == len(run.answers)) == (policy == "drop")
     logged = [record.id for record in read_records(disk.folder)]
     assert len(set(logged)) == len(logged) and set(ids + good) <= set(logged) and dropped == 0
