@@ -156,10 +156,12 @@ def _label(writer: LabelWriter, labels: list[tuple[str, int]]) -> None:
 
 
 def _measure(log: Path) -> dict[str, Any]:
+    """In a process of its own, with the one thread for matrices that every `salver` command has."""
     import json
 
+    environment = {**os.environ, "OPENBLAS_NUM_THREADS": "1"}
     done = subprocess.run(
-        [sys.executable, "-c", _MEASURE, str(log)], capture_output=True, text=True, env={**os.environ}, check=False
+        [sys.executable, "-c", _MEASURE, str(log)], capture_output=True, text=True, env=environment, check=False
     )
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout)
