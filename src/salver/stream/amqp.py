@@ -22,7 +22,7 @@ from aio_pika.abc import AbstractChannel, AbstractConnection, AbstractIncomingMe
 
 from salver.errors import ConfigError, Unreachable
 from salver.stream.contract import Message, Outgoing, legible, octets, text
-from salver.stream.eventloop import EventLoop
+from salver.stream.peer import Peer
 from salver.stream.places import Place
 
 _TIMEOUT_S = 10.0
@@ -62,28 +62,13 @@ class _Link:
         self.known.add(queue)
 
 
-class _Peer:
-    """What a source and a sink have in common: a connection that is made anew when it is needed and broken."""
+class _Peer(Peer):
+    """A connection to RabbitMQ."""
 
     def __init__(self, at: Place) -> None:
-        self.name = at.name
-        host = quote(at.path[0], safe="") if len(at.path) > 1 else "%2F"
-        self._url = at.server._replace(path=f"/{host}", query="").geturl()
-        self._loop = EventLoop(f"salver-amqp-{at.topic}")
         self._link: _Link | None = None
-        try:
-            self._ask(self._linked())
-        except BaseException:
-            self._loop.close()
-            raise
-
-    def close(self) -> None:
-        try:
-            self._ask(self._end())
-        except Unreachable:
-            pass  # the broker sees that it is gone
-        finally:
-            self._loop.close()
+        host = quote(at.path[0], safe="") if len(at.path) > 1 else "%2F"
+        super().__init__(at.name, at.server._replace(path=f"/{host}", query="").geturl(), f"salver-amqp-{at.topic}")
 
     async def _linked(self) -> _Link:
         if self._link is None or not self._link.lives:

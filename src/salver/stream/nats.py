@@ -26,7 +26,7 @@ from nats.js.client import JetStreamContext
 
 from salver.errors import ConfigError, Unreachable
 from salver.stream.contract import Message, Outgoing, legible
-from salver.stream.eventloop import EventLoop
+from salver.stream.peer import Peer
 from salver.stream.places import Place
 
 _TIMEOUT_S = 10.0
@@ -82,27 +82,12 @@ class _Link:
         return self.streams[subject]
 
 
-class _Peer:
-    """What a source and a sink have in common: a connection that is made anew when it is needed and broken."""
+class _Peer(Peer):
+    """A connection to NATS."""
 
     def __init__(self, at: Place) -> None:
-        self.name = at.name
-        self._url = at.server._replace(path="", query="").geturl()
-        self._loop = EventLoop(f"salver-nats-{at.topic}")
         self._link: _Link | None = None
-        try:
-            self._ask(self._linked())
-        except BaseException:
-            self._loop.close()
-            raise
-
-    def close(self) -> None:
-        try:
-            self._ask(self._end())
-        except Unreachable:
-            pass  # the server sees that it is gone
-        finally:
-            self._loop.close()
+        super().__init__(at.name, at.server._replace(path="", query="").geturl(), f"salver-nats-{at.topic}")
 
     async def _linked(self) -> _Link:
         if self._link is None or not self._link.client.is_connected:
