@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import resource
+import select
 import subprocess
 import sys
 import time
@@ -79,11 +80,10 @@ def test_a_disk_that_stalls_costs_bounded_memory_and_no_time(tmp_path: Path) -> 
     assert 0 < taken <= 10_000
     seen = _read(reading, taken)  # the disk comes back
     assert seen == taken
+    _until_written(writer)  # the last line is read before its writer knows that it wrote it
     writer.append(lines)
     assert _read(reading, 10) == 10
-    deadline = time.monotonic() + 5
-    while not writer.healthy and time.monotonic() < deadline:
-        time.sleep(0.01)
+    _until_written(writer)
     assert writer.healthy
     writer.close()
     os.close(reading)
@@ -92,8 +92,17 @@ def test_a_disk_that_stalls_costs_bounded_memory_and_no_time(tmp_path: Path) -> 
 def _read(reading: int, lines: int) -> int:
     seen = 0
     while seen < lines:
+        ready, _, _ = select.select([reading], [], [], 10)
+        assert ready, f"{seen} of {lines} lines came"
         seen += os.read(reading, 65_536).count(b"\n")
     return seen
+
+
+def _until_written(writer: DroppingWriter) -> None:
+    deadline = time.monotonic() + 5
+    while writer.queued_bytes:
+        assert time.monotonic() < deadline
+        time.sleep(0.001)
 
 
 def test_a_folder_that_can_not_be_made_refuses_and_recovers(tmp_path: Path) -> None:
