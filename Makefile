@@ -24,9 +24,10 @@ help:  ## list the verbs
 demo: $(VENV)/.demo  ## train a model, serve it, ask it, show the log (KEEP=1 leaves it running)
 	@$(BIN)/python examples/demo.py $(if $(KEEP),--keep)
 
+# No worker is started anew: pytest-xdist with `loadfile` waits for ever for one that came late.
 test: $(VENV)/.dev programs  ## run the tests
-	$(BIN)/python -m pytest tests/conformance --numprocesses 2 --max-worker-restart 1 --dist worksteal
-	$(BIN)/python -m pytest --ignore tests/conformance -m "not soak and not alone" --numprocesses 2 --max-worker-restart 1 --dist loadfile
+	$(BIN)/python -m pytest tests/conformance --numprocesses 2 --max-worker-restart 0 --dist worksteal
+	$(BIN)/python -m pytest --ignore tests/conformance -m "not soak and not alone" --numprocesses 2 --max-worker-restart 0 --dist loadfile
 	$(BIN)/python -m pytest --ignore tests/conformance -m "alone and not soak"
 
 check: $(VENV)/.dev  ## style, types, layers, documentation

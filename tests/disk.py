@@ -34,12 +34,12 @@ class Disk:
 
     @contextmanager
     def stalled(self) -> Iterator[None]:
-        """Every write to it hangs, and can't even be killed, until this ends."""
-        _run("fsfreeze", "--freeze", str(self.folder))
-        try:
+        """Every write to it hangs, and can't even be killed, until this ends or the process of the test does."""
+        thaw = 'read _; exec fsfreeze --unfreeze "$0"'  # a pipe ends with whoever holds it
+        with subprocess.Popen(["sh", "-c", thaw, str(self.folder)], stdin=subprocess.PIPE) as thawing:
+            _run("fsfreeze", "--freeze", str(self.folder))
             yield
-        finally:
-            _run("fsfreeze", "--unfreeze", str(self.folder))
+        assert thawing.returncode == 0
 
 
 @contextmanager
