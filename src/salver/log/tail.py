@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,14 +13,28 @@ from salver.log.record import Record
 
 _LOOK_S = 0.2
 _END_BYTES = 2**20
+_CLOCKS_US = 1_000_000  # by how much the clock of a file system may be behind
 
 
 def last(log: Path, count: int) -> list[Record]:
-    """The last `count` predictions of those that are still hot, oldest first."""
+    """The last `count` predictions of those that are still hot, oldest first. Reads only the segments that may hold one."""
+    if not count:
+        return []
     found: list[Record] = []
-    for path in segments(log):
+    for written_us, path in sorted(((_written_us(path), path) for path in segments(log)), reverse=True):
+        if len(found) >= count and written_us + _CLOCKS_US < found[0].ts:
+            break  # whatever is older than this segment's end is older than what was found
         found += records(_end(path, count).split(b"\n"))
-    return sorted(found, key=lambda record: record.ts)[-count:] if count else []
+        found = sorted(found, key=lambda record: record.ts)[-count:]
+    return found
+
+
+def _written_us(path: Path) -> int:
+    """When a segment was written to last; 0 when it has become Parquet meanwhile."""
+    try:
+        return path.stat().st_mtime_ns // 1000
+    except FileNotFoundError:
+        return 0
 
 
 def follow(log: Path) -> Iterator[Record]:
@@ -45,9 +60,13 @@ def _whole(data: bytes) -> int:
 
 def _end(path: Path, count: int) -> bytes:
     """Enough of a file's end to hold `count` lines."""
-    size = path.stat().st_size
     wanted = _END_BYTES
-    with path.open("rb") as file:
+    try:
+        file = path.open("rb")
+    except FileNotFoundError:
+        return b""
+    with file:
+        size = os.stat(file.fileno()).st_size
         while True:
             file.seek(max(0, size - wanted))
             data = file.read()
