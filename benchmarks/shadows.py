@@ -2,8 +2,8 @@
 
     python -m benchmarks.shadows --write
 
-One server each, asked by turns in open loop at half of its capacity, all of it pinned to core 0, the generator to core 1. The
-process of the shadow that hangs is stopped; that of the one that crashes is killed whenever it has come up again.
+One server each, asked by turns in open loop at half of its capacity, nothing bound to a core (see `benchmarks.swaps`). The process
+of the shadow that hangs is stopped; that of the one that crashes is killed whenever it has come up again.
 """
 
 from __future__ import annotations
@@ -31,18 +31,19 @@ KINDS = ("none", "works", "hangs", "crashes")
 
 def measure(store: Path, kind: str, body: str, rate_per_s: float, seconds: float) -> Run:
     """One turn. The store's route has the shadow, or not."""
-    with _served(store) as server, _disturbed(server, kind):
+    with _served(store) as server:
         if kind != "none":
             _until(lambda: bool(_shadows(server)))
-        _offer(server, body, rate_per_s, 2.0)
-        return _offer(server, body, rate_per_s, seconds)
+        with _disturbed(server, kind):
+            _offer(server, body, rate_per_s, 2.0)
+            return _offer(server, body, rate_per_s, seconds)
 
 
 @contextmanager
 def _served(store: Path) -> Iterator[Running]:
     port = free_port()
     command = [SALVER, "serve", "forest", "--store", store, "--port", str(port), "--no-monitor"]
-    with running(command, port, store / "serve.txt") as server:
+    with running(command, port, store / "serve.txt", core=None) as server:
         _until(lambda: _answers(server))
         yield server
 
@@ -60,9 +61,11 @@ def _disturbed(server: Running, kind: str) -> Iterator[None]:
     ended = threading.Event()
 
     def disturb() -> None:
-        while not ended.wait(0.05):
-            for pid in _shadows(server):
+        stopped: set[int] = set()
+        while not ended.wait(0.5):  # looking takes the processor from what is measured
+            for pid in {*_shadows(server)} - stopped:
                 os.kill(pid, signal.SIGSTOP if kind == "hangs" else signal.SIGKILL)
+                stopped.add(pid)
 
     thread = threading.Thread(target=disturb)
     if kind in ("hangs", "crashes"):
@@ -89,7 +92,7 @@ def _command(pid: int) -> str:
 
 def _offer(server: Running, body: str, rate_per_s: float, seconds: float) -> Run:
     asked = [question(server.url, body)]
-    with offered(server.url, asked, arrivals(rate_per_s, seconds, seed=1), core=1) as load:
+    with offered(server.url, asked, arrivals(rate_per_s, seconds, seed=1)) as load:
         return load.result()
 
 
@@ -127,7 +130,7 @@ def main() -> int:
         row: Sequence[float] = forests(store)
         body, registry = body_of(row), Registry(store)
         registry.promote("forest@1")
-        rate_per_s = capacity(store, "forest", row, cores=True) / 2
+        rate_per_s = capacity(store, "forest", row) / 2
         for number in range(given.rounds):
             for kind in KINDS:
                 print(f"round {number + 1} of {given.rounds}: {kind}", file=sys.stderr)

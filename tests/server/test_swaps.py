@@ -23,7 +23,7 @@ def test_swaps_lose_and_misroute_nothing(tmp_path: Path) -> None:
     awake = [Model(open_artifact(folder)) for folder in models]
     rows = [[float(i == k) for i in range(WIDTH)] for k in range(WIDTH)]
     row = next(r for r in rows if len({int(model.predict_rows([r])["prediction"][0]) for model in awake}) == 2)
-    result = swap_under_load(tmp_path, "iris", row, swaps=5, rate_per_s=300.0, cores=False)
+    result = swap_under_load(tmp_path, "iris", row, swaps=5, rate_per_s=300.0)
     assert (result.swaps, result.failed, result.misrouted) == (5, 0, 0)
     assert result.requests > 1000
     assert result.memory_after_mb <= 1.1 * result.memory_mb
@@ -32,7 +32,7 @@ def test_swaps_lose_and_misroute_nothing(tmp_path: Path) -> None:
 @pytest.mark.soak
 def test_two_hundred_swaps_at_half_of_the_capacity(tmp_path: Path) -> None:
     row = forests(tmp_path)
-    result = swap_under_load(tmp_path, "forest", row, 200, capacity(tmp_path, "forest", row, cores=True) / 2, cores=True)
+    result = swap_under_load(tmp_path, "forest", row, 200, capacity(tmp_path, "forest", row) / 2)
     write_chart(result, CHART)
     print(result.summary)
     assert (result.swaps, result.failed, result.misrouted) == (200, 0, 0)

@@ -10,26 +10,47 @@ import os
 import runpy
 import sys
 import threading
+import time
+from collections.abc import Set
 from pathlib import Path
 
 _BUSY = 0.75
-"""Of the processors that may be used: where more are taken, nothing is left to those that only take what is left."""
+"""Of the processors that may be used, by the load average: below, there is surely something left."""
+
+_IDLE = 0.1
+"""Of a processor: what must be left over for those that only take what is left."""
+
+_LOOKED_S = 0.1
 
 
 def give_way() -> None:
     """Let everybody else have the processor first: for this thread, and what it starts, where threads have priorities."""
     if sys.platform != "linux":
         return
-    if os.getloadavg()[0] < _BUSY * len(os.sched_getaffinity(0)):
+    processors = os.sched_getaffinity(0)
+    if os.getloadavg()[0] < _BUSY * len(processors) or _idle(processors) > _IDLE:
         # Niceness alone would let it finish its slice, milliseconds long, while a request waits.
         os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
     else:  # where nobody is ever idle, it would never get on
         os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), 19)
 
 
+def _idle(processors: Set[int]) -> float:
+    """How many of these processors nobody uses right now, looked at for a tenth of a second."""
+    before = _idle_ticks(processors)
+    time.sleep(_LOOKED_S)
+    return (_idle_ticks(processors) - before) / os.sysconf("SC_CLK_TCK") / _LOOKED_S
+
+
+def _idle_ticks(processors: Set[int]) -> int:
+    """By proc_stat(5): of each line `cpuN`, the fourth number and, waiting for a disk, the fifth."""
+    rows = (line.split() for line in Path("/proc/stat").read_text().splitlines())
+    wanted = {f"cpu{number}" for number in processors}
+    return sum(int(row[4]) + int(row[5]) for row in rows if row[0] in wanted)
+
+
 def step_aside() -> None:
-    """Give way to whatever else wants the processor, and to whatever else wants the memory."""
-    give_way()
+    """Be the first to go when there is no memory left. Whoever started this gives way already, and so does what it starts."""
     if sys.platform == "linux":
         Path("/proc/self/oom_score_adj").write_text("1000")
 

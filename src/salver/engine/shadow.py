@@ -28,6 +28,9 @@ GATHER_S = 0.005
 ROOM_ROWS = 1024
 """Rows that may gather before they are sent; a message holds no more."""
 
+AHEAD = 16
+"""Messages that may be with the process and not yet compared: one that hangs costs nothing after these, not even encoding."""
+
 _LOOK_S = 1.0
 _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder(Compared).decode
@@ -71,7 +74,7 @@ class Shadow:
     def offer(self, batch: Batch, prediction: str) -> None:
         """Take what was asked and answered, if there is room. Never waits."""
         rows = len(batch.ids)
-        if self._wire is None or self._rows + rows > ROOM_ROWS:
+        if self._wire is None or self._rows + rows > ROOM_ROWS or self._sent - self._heard >= AHEAD:
             self.dropped += rows
             return
         outputs, start = batch.outputs, 0

@@ -66,7 +66,7 @@ def _end(path: Path, count: int) -> bytes:
     except FileNotFoundError:
         return b""
     with file:
-        size = os.stat(file.fileno()).st_size
+        size = file.seek(0, os.SEEK_END)
         while True:
             file.seek(max(0, size - wanted))
             data = file.read()
