@@ -2,8 +2,8 @@
 
     python -m benchmarks.shadows --write
 
-One server each, asked by turns in open loop at half of its capacity, nothing bound to a core (see `benchmarks.swaps`). The process
-of the shadow that hangs is stopped; that of the one that crashes is killed whenever it has come up again.
+One server each, asked by turns in open loop at half of its capacity, nothing bound to a core (see `benchmarks.swaps`). The
+process of the shadow that hangs is stopped; that of the one that crashes is killed whenever it has come up again.
 """
 
 from __future__ import annotations
