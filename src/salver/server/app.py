@@ -121,6 +121,7 @@ class Face:
                 return await predict_table(http, lane, asked, answered)
             codec = self._routes.native(lane)
             body = await read_body(http)
+            lane.require_room(len(body))
             large = len(body) > LARGE_BYTES
             rows, form, keys = await asyncio.to_thread(codec.question, body) if large else codec.question(body)
             if split is not None and split.by_body and (chosen := split.by_rows(rows, None, keys)) is not lane:

@@ -95,6 +95,25 @@ def test_requested_outputs_come_in_their_order(several: Served) -> None:
     assert list(outputs(infer(several, "simple", simple(outputs=[{"name": "OUTPUT1"}])))) == ["OUTPUT1"]
 
 
+def test_the_largest_elements_of_an_output(several: Served) -> None:
+    body = {"inputs": [tensor("INPUT0", "FP32", [2, 4], [1, 5, 10, 4, 7, 7, -1, 0.5])]}
+
+    def asked(count: Any, model: str = "identity_fp32", given: Any = body, name: str = "OUTPUT0") -> httpx.Response:
+        return infer(several, model, given | {"outputs": [{"name": name, "parameters": {"classification": count}}]})
+
+    two = ["10.000000:2", "5.000000:1", "7.000000:0", "7.000000:1"]
+    assert outputs(asked(2))["OUTPUT0"] == tensor("OUTPUT0", "BYTES", [2, 2], two)
+    assert outputs(asked(9))["OUTPUT0"]["shape"] == [2, 4]  # all that there are
+    plain = outputs(infer(several, "iris_model", {"inputs": [tensor("X", "FP64", [1, 4], [5.1, 3.5, 1.4, 0.2])]}))
+    best = max(plain["probabilities"]["data"])
+    iris = {"inputs": [tensor("X", "FP64", [1, 4], [5.1, 3.5, 1.4, 0.2])]}
+    assert outputs(asked(1, "iris_model", iris, "probabilities"))["probabilities"]["data"] == [f"{best:f}:0:0"]
+    for count in (0, -1, "2", 1.5):
+        assert asked(count).status_code == 400
+    text = {"inputs": [tensor("INPUT0", "BYTES", [1, 1], ["a"])]}
+    assert "no numbers" in asked(1, "simple_identity", text).json()["error"]
+
+
 def test_the_id_is_given_back_and_parameters_are_tolerated(several: Served) -> None:
     answer = infer(several, "simple", simple(id="abc", model_name="simple", parameters={"timeout": 1000000, "priority": 1}))
     assert answer.json()["id"] == "abc"

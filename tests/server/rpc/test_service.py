@@ -118,6 +118,16 @@ def test_requested_outputs_and_versions(channel: grpc.Channel) -> None:
     assert refused(channel, "ModelInfer", asked)[:2] == ("NOT_FOUND", "unknown_version")
 
 
+def test_the_largest_elements_of_an_output(channel: grpc.Channel) -> None:
+    typed = tensor("INPUT0", "FP32", [1, 4], fp32_contents=[1, 5, 10, 4])
+    wanted = [{"name": "OUTPUT0", "parameters": {"classification": {"int64_param": 2}}}]
+    (output,) = call(channel, "ModelInfer", infer("identity_fp32", typed, outputs=wanted)).outputs
+    assert list(output.shape) == [1, 2] and list(output.contents.bytes_contents) == [b"10.000000:2", b"5.000000:1"]
+    wanted[0]["parameters"]["classification"]["int64_param"] = 0
+    code, _, says = refused(channel, "ModelInfer", infer("identity_fp32", typed, outputs=wanted))
+    assert code == "INVALID_ARGUMENT" and "at least 1" in says
+
+
 FOUR = tensor("INPUT0", "FP32", [1, 4])
 
 

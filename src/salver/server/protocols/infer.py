@@ -17,6 +17,7 @@ from salver.engine.lane import Lane
 from salver.errors import InputError, SalverError
 from salver.server import reading
 from salver.server.problems import status_of
+from salver.server.protocols import classification
 from salver.server.protocols.tensors import NUMPY, Tensor, datatype_of
 from salver.server.settings import Limits
 from salver.types.rows import Row
@@ -56,6 +57,7 @@ class Question(msgspec.Struct):
     columns: Columns | None
     count: int
     outputs: list[str]
+    classify: dict[str, int]  # of these outputs only so many elements, the largest, are wanted
 
 
 class Codec:
@@ -84,24 +86,29 @@ class Codec:
         outputs = [_metadata(output) for output in self._outputs.values()]
         return Metadata(self.name, versions, platform, self.inputs(), outputs)
 
-    def question(self, inputs: list[Tensor], outputs: list[str]) -> Question:
+    def question(self, inputs: list[Tensor], outputs: list[str], classify: dict[str, int]) -> Question:
         """Check what is asked; no `outputs` means all. Raises InputError, which never repeats what was sent."""
         reading.require_columns(len(inputs), self.limits)
         reading.require_rows(max((len(tensor.array) for tensor in inputs), default=0), self.limits)
         wanted = self._named_outputs(outputs)
+        for name, count in classify.items():
+            classification.check(name, self._datatypes.get(name, "BYTES"), count)
         if len(inputs) == 1 and self.is_matrix([inputs[0].name]):
             matrix = inputs[0].array
             self._check_width(matrix)
             if 0 < len(matrix) <= _FEW_ROWS and matrix.dtype.kind in "fiu":
                 rows = [self._checker.check(row, i) for i, row in enumerate(matrix.tolist())]
-                return Question(rows, None, len(rows), wanted)
+                return Question(rows, None, len(rows), wanted, classify)
         columns = self._checker.check_columns(self._by_column(inputs))
-        return Question(None, columns, rows_of(columns), wanted)
+        return Question(None, columns, rows_of(columns), wanted, classify)
 
     def answer(self, question: Question, batch: Batch, start: int) -> list[Tensor]:
         """The wanted outputs of `batch` from row `start` on."""
         rows = slice(start, start + question.count)
-        return [self._output(name, batch, rows) for name in question.outputs]
+        answered = [self._output(name, batch, rows) for name in question.outputs]
+        if not question.classify:
+            return answered
+        return [self._largest(tensor, question.classify.get(tensor.name, 0)) for tensor in answered]
 
     def _by_column(self, inputs: list[Tensor]) -> Columns:
         if not inputs:
@@ -174,6 +181,13 @@ class Codec:
         if self._outputs[name].classes is None:
             return Tensor(name, datatype, batch.arrays[name][rows])
         return Tensor(name, datatype, np.array(batch.outputs[name][rows], dtype=NUMPY[datatype]))
+
+    def _largest(self, tensor: Tensor, count: int) -> Tensor:
+        if not count:
+            return tensor
+        labels = self.lane.model.signature.prediction.classes or ()
+        fit = tensor.array.ndim == 2 and tensor.array.shape[1] == len(labels)
+        return classification.largest(tensor, count, labels if fit else ())
 
 
 def error_status(error: SalverError) -> int:

@@ -80,6 +80,7 @@ class InvocationsFace:
         with self._codecs.lane(None, http.headers.get).held() as lane:
             codec = RowCodec(lane, self._limits)
             content = await read_body(http)
+            lane.require_room(len(content))
             if self._sagemaker and not content:
                 raise InputError("the body is empty", code="invalid_body")
             (rows, columns, count), bare = await asyncio.to_thread(self._question, codec, kind, content)

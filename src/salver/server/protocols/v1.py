@@ -12,6 +12,7 @@ from typing import Any, cast
 
 import msgspec
 from msgspec import UNSET
+from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
@@ -66,6 +67,7 @@ class V1Face:
             Route("/v1/models", self.models),
             *(Route(f"{place}:predict", self.predict, methods=["POST"]) for place in places),
             *(Route(f"{place}:{{verb}}", self.unknown, methods=["POST"]) for place in places),
+            *(Route(f"{place}:{{verb}}", self.asked_by_get) for place in places),
             *(Route(f"{place}/metadata", self.metadata) for place in places),
             *(Route(place, self.status) for place in places),
         ]
@@ -101,6 +103,7 @@ class V1Face:
         with self._find(http).held() as lane:
             codec = RowCodec(lane, self._codecs.limits)
             content = await read_body(http)
+            lane.require_room(len(content))
             asked = reading.read(_decoder, content, self._codecs.limits)
             outputs = _outputs(codec, asked.signature_name)
             by_row, rows = _rows(codec, asked)
@@ -109,6 +112,9 @@ class V1Face:
 
     async def unknown(self, http: Request) -> Response:
         raise NotFound("Malformed request: of the verbs of a model, only :predict is known here")
+
+    async def asked_by_get(self, http: Request) -> Response:
+        raise HTTPException(405, headers={"Allow": "POST"})
 
     def _find(self, http: Request) -> Lane:
         parts = http.path_params

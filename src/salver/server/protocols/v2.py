@@ -25,7 +25,7 @@ from salver.types.reference import Reference
 from salver.version import __version__
 
 PREFIX = "/v2"
-EXTENSIONS = ["binary_tensor_data", "model_repository", "model_configuration", "statistics"]
+EXTENSIONS = ["binary_tensor_data", "classification", "model_repository", "model_configuration", "statistics"]
 _JSON = "application/json"
 
 
@@ -99,6 +99,7 @@ class V2Face:
 
     async def _infer(self, http: Request, codec: Codec, arrived_ns: int) -> Response:
         content, length = await read_body(http), http.headers.get(LENGTH_HEADER)
+        codec.lane.require_room(len(content))
         large = len(content) > LARGE_BYTES
         try:
             body, question = (
@@ -150,7 +151,7 @@ class V2Face:
 
 def _asked(codec: Codec, content: bytes, length: str | None) -> tuple[Body, Question]:
     body = v2_body.read(codec, content, length)
-    return body, codec.question(body.inputs, body.outputs)
+    return body, codec.question(body.inputs, body.outputs, body.classify)
 
 
 def _json(content: Any, status: int = 200) -> Response:

@@ -35,6 +35,7 @@ class _Input(msgspec.Struct):
 
 class _OutputParameters(msgspec.Struct):
     binary_data: bool = False
+    classification: int | None = None
 
 
 class _Output(msgspec.Struct):
@@ -78,6 +79,7 @@ class Body(msgspec.Struct):
     inputs: list[Tensor]
     outputs: list[str]
     binary: frozenset[str] | None
+    classify: dict[str, int] = {}
     id: str | UnsetType = UNSET
 
 
@@ -138,7 +140,7 @@ def _decoded(codec: Codec, head: bytes, rest: memoryview | None) -> Body:
         inputs.append(Tensor(tensor.name, tensor.datatype, array))
     if rest is not None and place != len(rest):
         raise InputError("unexpected additional input data behind the inputs' own bytes", code="invalid_body")
-    return Body(inputs, [output.name for output in asked.outputs or ()], _binary(asked), asked.id)
+    return Body(inputs, [output.name for output in asked.outputs or ()], _binary(asked), _classify(asked), asked.id)
 
 
 def _binary(asked: _Infer) -> frozenset[str] | None:
@@ -147,6 +149,11 @@ def _binary(asked: _Infer) -> frozenset[str] | None:
         binary = [output.name for output in asked.outputs if output.parameters and output.parameters.binary_data]
         return frozenset(binary)
     return None if asked.parameters and asked.parameters.binary_data_output else _NO_OUTPUT
+
+
+def _classify(asked: _Infer) -> dict[str, int]:
+    said = [(output.name, output.parameters.classification) for output in asked.outputs or () if output.parameters]
+    return {name: count for name, count in said if count is not None}
 
 
 def _bare(codec: Codec, body: bytes) -> Tensor:

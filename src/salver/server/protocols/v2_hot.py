@@ -95,7 +95,7 @@ class InferCodec(HotCodec):
     def _asked(self, body: bytes) -> tuple[Body, Question]:
         try:
             asked = v2_body.read(self._codec, body, None)
-            return asked, self._codec.question(asked.inputs, asked.outputs)
+            return asked, self._codec.question(asked.inputs, asked.outputs, asked.classify)
         except InputError as error:
             self.lane.stats.errors[error.code] += 1
             raise

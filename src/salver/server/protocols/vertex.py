@@ -47,6 +47,7 @@ class VertexFace:
         with self._codecs.lane(None, http.headers.get).held() as lane:
             codec = RowCodec(lane, self._codecs.limits)
             content = await read_body(http)
+            lane.require_room(len(content))
             body = frames.loads(content, self._codecs.limits)
             named = cast("dict[str, Any]", body) if isinstance(body, dict) else {}
             if "features" in named:

@@ -84,6 +84,7 @@ class HotInfer:
             request = parsed(self._read, content)
             self._enter(processor.address, headers, request.model_name)
             codec = self._codecs.find(request.model_name, request.model_version, headers.get)
+            codec.lane.require_room(len(content))
             question = infer.question(codec, request)
             if other := self._codecs.other(codec, request.model_version, question):
                 codec, question = other, infer.question(other, request)

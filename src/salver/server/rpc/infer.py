@@ -34,7 +34,7 @@ _FIELDS = {
 def question(codec: Codec, request: Any) -> Question:
     """What a ModelInferRequest asks. Raises InputError, which is counted."""
     try:
-        return codec.question(*read(codec, request))
+        return codec.question(*read(codec, request), _classify(request))
     except InputError as error:
         codec.lane.stats.errors[error.code] += 1
         raise
@@ -71,6 +71,11 @@ def write(codec: Codec, request: Any, outputs: list[Tensor]) -> Any:
         else:
             getattr(made.contents, _FIELDS[tensor.datatype]).extend(_elements(tensor))
     return answer
+
+
+def _classify(request: Any) -> dict[str, int]:
+    name = "classification"
+    return {output.name: output.parameters[name].int64_param for output in request.outputs if name in output.parameters}
 
 
 def _wants_raw(request: Any) -> bool:

@@ -152,6 +152,7 @@ class Service:
 
     async def _infer(self, request: Any, codec: Codec, arrived_ns: int) -> Any:
         size_bytes = request.ByteSize()
+        codec.lane.require_room(size_bytes)
         large = size_bytes > LARGE_BYTES
         question = await asyncio.to_thread(infer.question, codec, request) if large else infer.question(codec, request)
         if other := self._codecs.other(codec, request.model_version, question):
