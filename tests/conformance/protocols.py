@@ -105,7 +105,7 @@ async def called(codec: Codec, request: Any) -> list[Any]:
     kind = message("ModelInferRequest")
     request.outputs.add(name="prediction")
     request = kind.FromString(request.SerializeToString())
-    question = codec.question(*infer.read(codec, request))
+    question = infer.question(codec, request)
     asked = AskedRequest(
         rows=question.rows, columns=question.columns, count=question.count, size_bytes=0, arrived_ns=0, source="grpc"
     )

@@ -19,7 +19,10 @@ from salver.dashboard.turn import Turn
 
 logger = logging.getLogger("salver")
 
-_NICE = 10  # as the monitor: whoever looks because the machine is overloaded still gets an answer
+_NICE = 16
+"""A fortieth of a processor that predictions take whole (sched(7): each step of niceness is a quarter less). Whoever looks
+because the machine is overloaded still gets an answer."""
+
 _THREADS = 2
 """For pages of what is known already; as many again for those that ask the log, which may take long."""
 

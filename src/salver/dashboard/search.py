@@ -86,14 +86,17 @@ def search_of(model: str, query: dict[str, Any], now_s: float) -> Search:
 
 
 def search(log: Path, wanted: Search, signature: Signature | None, turn: Turn) -> Listed:
-    """The latest that fit. The last minutes are looked through first, then ever more, since most ask for what is new."""
+    """The latest that fit. The last minutes are looked through first, then ever more, since most ask for what is new.
+
+    Of a key there is little, at any time: all is looked through at once.
+    """
     where, values = _conditions(wanted, signature)
     since_us, until_us = wanted.since_us, wanted.until_us
     if is_id(wanted.text):
         found = one(log, wanted.model, wanted.text.lower(), turn)
         return Listed([found] if found else [], None)
     made: list[Found] = []
-    span_us = 15 * MINUTE_US
+    span_us = until_us - since_us if wanted.text else 15 * MINUTE_US
     while until_us > since_us and len(made) <= PAGE_ROWS:
         first = max(since_us, until_us - span_us)
         made += _latest(log, Stretch(wanted.model, first, until_us), where, values, PAGE_ROWS + 1 - len(made), turn)
@@ -160,9 +163,9 @@ def _latest(log: Path, of: Stretch, where: str, values: Sequence[Any], limit: in
             first, last = min(ts for _, ts in ids), max(ts for _, ts in ids)
             listed = ", ".join(f"{quoted(made_id)}::UUID" for made_id, _ in ids)
             rows = connection.execute(
-                f"select {FIELDS} from predictions where model = ? and ts between {first} and {last} and id in ({listed}) "
+                f"select {FIELDS} from predictions where {where} and ts between {first} and {last} and id in ({listed}) "
                 "order by ts desc, id desc",
-                [of.model],
+                values,
             )
             return [found_in(row) for row in rows.fetchall()]
 
