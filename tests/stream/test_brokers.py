@@ -246,7 +246,10 @@ def outage(server: Broker, store: Path, count: int, gone_s: float) -> tuple[floa
         seen = stream.read()
         assert seen["salver_stream_unreachable"] == 0
         assert seen["salver_stream_dead_total invalid_json"] == seen["salver_stream_dead_total"] >= poison
-        dead = {int(one.headers["number"]) for one in server.read("backlog-dead")}
+        dead = set[int]()
+        deadline = time.monotonic() + 10  # what a broker that was killed has recovered it may show a moment later
+        while dead != set(range(0, count, POISON_EVERY)) and time.monotonic() < deadline:
+            dead |= {int(one.headers["number"]) for one in server.read("backlog-dead")}
         assert dead == set(range(0, count, POISON_EVERY)), "all poison is set aside, and nothing else"
         stream.process.terminate()
         assert stream.process.wait(30) == 0
