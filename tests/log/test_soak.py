@@ -196,3 +196,17 @@ def test_ten_million_rows_are_asked_in_seconds_and_bounded_memory(tmp_path: Path
     print(f"\n{rows} rows asked in {time.perf_counter() - started:.1f} s")
     assert (count, different, mean) == (rows, rows, 1.5)
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 < 6 * 10**9
+
+
+@pytest.mark.soak
+def test_more_lines_than_there_is_memory_for_become_parquet(tmp_path: Path) -> None:
+    """A server that wrote faster than it looked after its log: 1.5 GB of hot lines, while DuckDB is given 1 GB."""
+    inputs = {f"x{number}": number * 1.2345678901 for number in range(20)}
+    lines = b"".join(encoder.encode(record(made_id, inputs=inputs)) + b"\n" for made_id in IDS.batch(20_000))
+    writer = SegmentWriter(tmp_path)
+    for _ in range(130):
+        writer.append(lines)
+    writer.close()
+    done = compact(tmp_path, grace_s=0)
+    assert done is not None and done.rows == 130 * 20_000
+    assert Log(tmp_path).sql("select count(*) from predictions").rows() == [(done.rows,)]

@@ -24,7 +24,7 @@ from salver.log.retention import retain
 from salver.log.segment import sync_folder
 from salver.log.table import KINDS, LOCK, PREDICTIONS, Table
 
-RUN_BYTES = 2 * 2**30  # of segments a commit
+RUN_BYTES = 128 * 2**20  # of segments a commit: they are sorted, unfolded to three times of that, in `duck.MEMORY`
 SMALL_BYTES = 32 * 2**20
 SMALL_FILES = 8  # so many small ones of a partition are made one
 
