@@ -18,7 +18,7 @@ class Way:
         self._to = urlsplit(url)
         self._listening = socket.create_server(("127.0.0.1", 0))
         self._cut = threading.Event()
-        self.cuts = 0
+        self.cuts = self.connections = 0
         threading.Thread(target=self._run, daemon=True).start()
 
     def through(self, url: str) -> str:
@@ -40,6 +40,7 @@ class Way:
                 except OSError:
                     near.close()
                     continue
+                self.connections += 1
                 for one, other, answers in ((near, far, False), (far, near, True)):
                     threading.Thread(target=self._pass, args=(one, other, answers), daemon=True).start()
 

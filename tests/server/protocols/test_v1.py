@@ -97,6 +97,12 @@ def test_what_does_not_fit(several: Served, status: int, says: str, place: str, 
     assert SECRET not in answer.text
 
 
+def test_a_prediction_asked_by_get_is_told_the_method(several: Served) -> None:
+    for place in ("", "/versions/1"):
+        answer = httpx.get(f"{several.url}/v1/models/half_plus_two{place}:predict")
+        assert (answer.status_code, answer.headers["allow"], list(answer.json())) == (405, "POST", ["error"])
+
+
 def test_other_verbs_are_not_there(several: Served) -> None:
     answer = httpx.post(f"{several.url}/v1/models/half_plus_two:classify", json={"examples": []})
     assert (answer.status_code, list(answer.json())) == (404, ["error"])
