@@ -200,6 +200,20 @@ def test_drift_and_concept_drift_are_alarms_of_their_own(tmp_path: Path) -> None
     store.close()
 
 
+def test_a_version_that_another_replaced_is_not_missed_but_a_model_that_nobody_asks_is(tmp_path: Path) -> None:
+    write(tmp_path, range(30), rows=60)
+    write(tmp_path, range(30, 34), rows=60, version=2)
+
+    def traffic(hour: int) -> list[tuple[int, str]]:
+        found = looked(tmp_path, until=hour)
+        return [(one.version, alarm.kind) for one in found for alarm in one.alarms if alarm.kind in ("stale", "volume")]
+
+    assert traffic(34) == []
+    assert traffic(38) == [(2, "stale")]
+    write(tmp_path, range(38, 39), rows=6, version=2)
+    assert traffic(39) == [(2, "volume")]
+
+
 def test_what_can_not_be_told_is_told_later(tmp_path: Path) -> None:
     from salver.monitors.channels import tell
 

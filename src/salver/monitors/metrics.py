@@ -33,7 +33,8 @@ def classification(
         made["log_loss"] = float(-np.mean(np.log(np.clip(shares[rows, labels], _SMALLEST, 1.0))))
         hit = np.zeros_like(shares)
         hit[rows, labels] = 1.0
-        made["brier"] = float(np.mean(np.sum((shares - hit) ** 2, axis=1)))
+        # Of two classes, that of the second's probability, as everywhere: both are off by the same.
+        made["brier"] = float(np.mean(np.sum((shares - hit) ** 2, axis=1))) / (2 if classes == 2 else 1)
         if classes == 2 and 0 < labels.sum() < len(labels):
             made["roc_auc"] = roc_auc(labels == 1, probabilities[:, 1])
     return made

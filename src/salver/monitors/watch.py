@@ -6,7 +6,7 @@ Everything is made from the log and written in transactions, so that a look can 
 from __future__ import annotations
 
 import time
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -52,6 +52,7 @@ def look(log: Path, settings: Settings, profile_of: ProfileOf, now_us: int | Non
         store.forget(now - int(read_log_settings(log).keep_days * _DAY_US))
         waiting = asked(log, lambda connection: _count(connection, log, store, settings, profile_of, now))
         found = [_watched(log, store, track, settings, now) for track in store.tracks()]
+        _add_traffic(store, found, settings, now)
     finally:
         store.close()
     write_results(log, [*found, *waiting], now)
@@ -153,15 +154,31 @@ def _watched(log: Path, store: Store, track: Track, settings: Settings, now: int
     found = alarms(str(track), [Judged(one.start_us, one.end_us, one.findings) for one in seen], rule)
     counted = store.counted(track)
     last = store.slices(track, max(counted))[-1].last_us
-    if track.route == "live" and not track.segment:
-        hours = _hours(counted, settings.slice_us)
-        found += [*stale(str(track), last, sorted(counted), now, rule), *volume(str(track), hours, rule)]
     measure = "accuracy" if profile.calibration else "mae" if profile.errors else ""
     short = 0 if growing is None else max(0, needed(profile, rule) - round(growing.weight / growing.design_effect))
     return Watched(
         *track, rows=sum(counted.values()), last_us=last, state="", reference=profile.source, reference_rows=profile.rows,
         needs_rows=short, measure=measure, expected=profile.performance.get(measure), windows=seen, alarms=found,
     )  # fmt: skip
+
+
+def _add_traffic(store: Store, found: list[Watched], settings: Settings, now: int) -> None:
+    """Alarms of a model that nobody asks any more, or many more or fewer than usual. Said of the version that answered last.
+
+    Its versions are taken together: of one that another replaced, nothing comes, and nothing is wrong.
+    """
+    models: defaultdict[str, list[Watched]] = defaultdict(list)
+    for one in found:
+        if one.route in ("live", "canary") and not one.segment:
+            models[one.model].append(one)
+    for model, ones in models.items():
+        counted: Counter[int] = Counter()
+        for one in ones:
+            counted.update(store.counted(Track(model, one.version, one.route)))
+        newest, rule = max(ones, key=lambda one: one.last_us), settings.rule_of(model)
+        track = str(Track(model, newest.version, newest.route))
+        newest.alarms += stale(track, newest.last_us, sorted(counted), now, rule)
+        newest.alarms += volume(track, _hours(counted, settings.slice_us), rule)
 
 
 def _short(verdict: Verdict) -> Verdict:
