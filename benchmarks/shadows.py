@@ -119,12 +119,13 @@ def table(turns: dict[str, list[Run]]) -> str:
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--seconds", type=float, default=5.0)
+    parser.add_argument("--seconds", type=float, default=20.0)
+    parser.add_argument("--kinds", nargs="+", choices=KINDS, default=KINDS)
     parser.add_argument("--write", action="store_true", help="fill the table in docs/measured.md")
     given = parser.parse_args()
     from salver.registry.registry import Registry
 
-    turns: dict[str, list[Run]] = {kind: [] for kind in KINDS}
+    turns: dict[str, list[Run]] = {kind: [] for kind in given.kinds}
     with tempfile.TemporaryDirectory(prefix="salver-shadows-") as folder:
         store = Path(folder)
         row: Sequence[float] = forests(store)
@@ -132,7 +133,7 @@ def main() -> int:
         registry.promote("forest@1")
         rate_per_s = capacity(store, "forest", row) / 2
         for number in range(given.rounds):
-            for kind in KINDS:
+            for kind in given.kinds:
                 print(f"round {number + 1} of {given.rounds}: {kind}", file=sys.stderr)
                 if kind != "none":
                     registry.shadow("forest@2")

@@ -31,6 +31,9 @@ ROOM_ROWS = 1024
 AHEAD = 16
 """Messages that may be with the process and not yet compared: one that hangs costs nothing after these, not even encoding."""
 
+AGAIN_S, AT_MOST_S = 10.0, 300.0
+"""Between starts of one that keeps ending, after the first, which is at once: nobody waits for it, and each start costs."""
+
 _LOOK_S = 1.0
 _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder(Compared).decode
@@ -117,7 +120,7 @@ class Shadow:
 
     async def _keep(self) -> None:
         """A process, and another when it ends; none when it can't be woken."""
-        restarts = Restarts()
+        restarts = Restarts(AGAIN_S, AT_MOST_S)
         while True:
             await asyncio.sleep(restarts.wait_s(time.monotonic()))
             why = await self._one(restarts)
