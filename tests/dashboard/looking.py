@@ -82,9 +82,9 @@ def barriers(page: Page) -> list[str]:
     ]
 
 
-def overflow(page: Page) -> int:
-    """By how many pixels the page is wider than the window."""
-    return int(page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth"))
+def fits(page: Page) -> None:
+    """Waits until the page is no wider than the window: charts are drawn anew a moment after its size changed."""
+    page.wait_for_function("document.documentElement.scrollWidth <= document.documentElement.clientWidth", timeout=10_000)
 
 
 @cache

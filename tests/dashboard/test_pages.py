@@ -15,7 +15,7 @@ import pytest
 from playwright.sync_api import BrowserContext, Page, expect
 
 from tests.dashboard.conftest import PICTURES
-from tests.dashboard.looking import barriers, drawn, opened, overflow
+from tests.dashboard.looking import barriers, drawn, fits, opened
 from tests.dashboard.pictures import report
 from tests.serving import SALVER, Served
 
@@ -52,7 +52,7 @@ def test_a_page_is_drawn_light_and_dark_wide_and_narrow_and_keeps_nobody_out(day
         assert not (found := barriers(page)), f"{name}, {theme}: " + "\n".join(found)
     page.set_viewport_size({"width": 390, "height": 800})
     drawn(page)
-    assert overflow(page) <= 0, f"{name} is wider than a phone"
+    fits(page)
     page.screenshot(path=PICTURES / f"{name}-phone.png", full_page=True)
     assert not barriers(page)
 
