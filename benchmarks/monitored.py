@@ -1,18 +1,24 @@
 """What monitoring costs a server that has as much to do as it can.
 
-`python -m benchmarks.monitored [--seconds 150] [--turns 1] [--model iris]`, where `salver[log]` is installed. The
-server and all that it starts is pinned to core 0, wrk to core 1; without the monitor and with it by turns. Slices are of one
-minute, so that in a turn there is more to count than by default: the monitor looks every minute, and counts at most
-`rows_a_slice` rows of each slice.
+`python -m benchmarks.monitored [--pairs 1] [--model iris]`, where `salver[log]` and wrk are installed. The server and the
+monitor are pinned to core 0, wrk to core 1. A pair is two whole minutes of one server: in one of them the monitor looks, as a
+server has it do when a slice is over (the same command), and counts the minute before; in the other it does not. Which is first
+takes turns; where it is the minute with the look, one without comes before both, for there to be something to count.
+
+Slices are of one minute, so that a minute has what it costs to start a look, which by default five minutes have; of each minute
+as many rows are looked into as by default of a fifth of a slice.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import os
+import subprocess
 import sys
 import tempfile
 import threading
+import time
 from pathlib import Path
 from statistics import median
 from typing import NamedTuple
@@ -23,96 +29,113 @@ import pandas as pd
 import salver
 from benchmarks.load import load
 from benchmarks.models import MODELS
-from benchmarks.process import Running, cpu_s, first_answer, free_port, running, tree
+from benchmarks.process import first_answer, free_port, running
+from benchmarks.tables import fill
 from salver.monitors.results import read_results
+from salver.monitors.settings import GRACE_US, Settings
 
-SALVER = Path(sys.executable).parent / "salver"
+PAGE = Path(__file__).resolve().parents[1] / "docs" / "measured.md"
+BIN = Path(sys.executable).parent
 CONNECTIONS = 32
-WATCHED_EVERY_S = 0.2
+MINUTE_S = 60
+LOADED_S = 58  # of a minute: wrk ends before the next begins
 
 
-class Turn(NamedTuple):
-    """`cpu_s` is what the monitor's own processes used of the core, as far as it was seen; `counted` rows it has told of."""
+class Pair(NamedTuple):
+    """Requests a second in a minute without a look and in one with it; time of the core that the look took, rows it told of."""
 
-    per_s: float
+    without: float
+    with_it: float
     cpu_s: float
     counted: int
-
-
-def turn(name: str, body: str, seconds: int, monitored: bool, store: Path) -> Turn:
-    """One turn of a server on a new log."""
-    log, port = Path(tempfile.mkdtemp(dir=store)), free_port()
-    (log / "monitor.toml").write_text('slice = "1m"\n')
-    command = [SALVER, "serve", name, "--store", store, "--log", log, "--port", str(port)]
-    with running([*command, *([] if monitored else ["--no-monitor"])], port, log / "serve.txt") as server:
-        first_answer(server, body.encode())
-        with _Watch(server) as watch:
-            found = load(server.url, body, CONNECTIONS, seconds)
-    if found.bad:
-        raise RuntimeError(f"{found.bad} answers were none")
-    return Turn(found.per_s, watch.used_s, sum(one.rows for one in read_results(log)))
-
-
-class _Watch(threading.Thread):
-    """Adds up what processes of the monitor use, by looking at them again and again."""
-
-    def __init__(self, server: Running) -> None:
-        super().__init__()
-        self._server, self._ended = server, threading.Event()
-        self._each: dict[int, float] = {}
+    looked_into: int
 
     @property
-    def used_s(self) -> float:
-        return sum(self._each.values())
+    def cost(self) -> float:
+        return 1 - self.with_it / self.without
+
+
+def pair(name: str, body: str, store: Path, look_first: bool) -> Pair:
+    """Two minutes of a server on a new log, or three."""
+    log, port = Path(tempfile.mkdtemp(dir=store)), free_port()
+    (log / "monitor.toml").write_text(f'slice = "1m"\nwindow = "1m"\nrows_a_slice = {Settings().rows_a_slice // 5}\n')
+    command = [BIN / "salver", "serve", name, "--store", store, "--log", log, "--port", str(port), "--no-monitor"]
+    per_s: dict[bool, float] = {}
+    with running(command, port, log / "serve.txt") as server:
+        first_answer(server, body.encode())
+        for looks in (None, True, False) if look_first else (False, True):
+            time.sleep(-time.time() % MINUTE_S)
+            look = _Look(log, store) if looks else None
+            found = load(server.url, body, CONNECTIONS, LOADED_S)
+            if found.bad:
+                raise RuntimeError(f"{found.bad} answers were none")
+            if look is not None:
+                look.join()
+                if look.status:
+                    raise RuntimeError("the look failed")
+                used_s = look.cpu_s
+                (one,) = read_results(log)
+            if looks is not None:
+                per_s[looks] = found.per_s
+    return Pair(per_s[False], per_s[True], used_s, one.rows, sum(window.counted for window in one.windows))
+
+
+class _Look(threading.Thread):
+    """A look at the log when the slice that has just ended is complete, started as a server does."""
+
+    def __init__(self, log: Path, store: Path) -> None:
+        super().__init__()
+        self._command = ["taskset", "-c", "0", "nice", "-n", "10", sys.executable, "-m", "salver", "monitor", "--beside"]
+        self._command += ["--log", str(log), "--store", str(store)]
+        self.cpu_s, self.status = 0.0, 1
+        self.start()
 
     def run(self) -> None:
-        while not self._ended.wait(WATCHED_EVERY_S):
-            for pid in tree(self._server.process.pid):
-                if _is_monitor(pid):
-                    self._each[pid] = max(self._each.get(pid, 0.0), cpu_s(pid))
-
-    def __enter__(self) -> _Watch:
-        self.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._ended.set()
-        self.join()
-
-
-def _is_monitor(pid: int) -> bool:
-    try:
-        return b"\0monitor\0--beside" in Path(f"/proc/{pid}/cmdline").read_bytes()
-    except OSError:
-        return False
+        time.sleep(GRACE_US / 1e6 + 0.5)
+        process = subprocess.Popen(self._command)
+        _, self.status, used = os.wait4(process.pid, 0)
+        self.cpu_s = used.ru_utime + used.ru_stime
 
 
 def main() -> None:
     given = argparse.ArgumentParser(description=__doc__)
-    given.add_argument("--seconds", type=int, default=150)
-    given.add_argument("--turns", type=int, default=1, help="of each kind")
+    given.add_argument("--pairs", type=int, default=1)
     given.add_argument("--model", default="iris", choices=list(MODELS))
+    given.add_argument("--first", type=int, default=0, help="the number of the first pair: odd ones begin with the look")
+    given.add_argument("--add", type=Path, help="a file with the pairs of earlier runs; these are added to it")
+    given.add_argument("--write", action="store_true", help="fill the table in docs/measured.md")
     options = given.parse_args()
     title, make = MODELS[options.model]
-    lines = [
-        "| model | requests/s, no monitor | with it | cost | rows it counted | its time of the core |",
-        "|---|--:|--:|--:|--:|--:|",
-    ]
+    pairs = [Pair(*one) for one in json.loads(options.add.read_text())] if options.add and options.add.exists() else []
     with tempfile.TemporaryDirectory() as scratch:
         store = Path(scratch)
         model, features, row = make()
         sample = pd.concat([row] * 500) if isinstance(row, pd.DataFrame) else np.repeat(row, 500, axis=0)
         salver.save(model, options.model, sample=sample, store=store)
         body = json.dumps({"features": features})
-        found: dict[bool, list[Turn]] = {False: [], True: []}
-        for at in range(2 * options.turns):
-            found[bool(at % 2)].append(turn(options.model, body, options.seconds, bool(at % 2), store))
-            print(found[bool(at % 2)][-1], flush=True)
-    without, with_it = (median(one.per_s for one in found[kind]) for kind in (False, True))
-    share = sum(one.cpu_s for one in found[True]) / options.seconds / options.turns
-    counted = sum(one.counted for one in found[True])
-    lines.append(f"| {title} | {without:,.0f} | {with_it:,.0f} | {1 - with_it / without:.1%} | {counted:,} | {share:.1%} |")
-    print("\n".join(lines))
+        for at in range(len(pairs) or options.first, (len(pairs) or options.first) + options.pairs):
+            pairs.append(pair(options.model, body, store, look_first=bool(at % 2)))
+            print(pairs[-1], f"{pairs[-1].cost:.1%}", flush=True)
+    if options.add:
+        options.add.write_text(json.dumps(pairs))
+    table = "\n".join(lines(title, pairs)) + "\n"
+    print(table)
+    if options.write:
+        fill(PAGE, "monitored", table)
+
+
+def lines(title: str, pairs: list[Pair]) -> list[str]:
+    """The table: medians of all pairs."""
+    costs = sorted(one.cost for one in pairs)
+    without, with_it, cpu_s, counted, into = (median(part) for part in zip(*pairs, strict=True))
+    rows = [title, len(pairs), f"{without:,.0f}", f"{with_it:,.0f}", f"{median(costs):.1%}"]
+    rows += [f"{costs[0]:.1%} to {costs[-1]:.1%}", f"{cpu_s / MINUTE_S:.1%}", f"{counted:,.0f}", f"{into:,.0f}"]
+    return [
+        "| model | pairs | requests/s, no look | with one | cost, median | of all pairs | time of the core | rows counted | "
+        "looked into |",
+        "|---|--:|--:|--:|--:|--:|--:|--:|--:|",
+        f"| {' | '.join(map(str, rows))} |",
+    ]
 
 
 if __name__ == "__main__":

@@ -110,29 +110,63 @@ def test_one_worker_or_four_hot_or_cold_to_the_same_bytes(tmp_path: Path) -> Non
     assert not [finding for window in one[0].windows for finding in window.findings if finding.level != "ok"]
 
 
-def test_rows_are_counted_once_whatever_is_killed(tmp_path: Path) -> None:
-    write(tmp_path / "log", range(6))
+LOOKS = f"""
+import sys, msgspec
+from contextlib import contextmanager
+from pathlib import Path
+from salver.monitors import slices, tally
+from salver.monitors.profile import Profile
+from salver.monitors.settings import Settings
+from salver.monitors.store import Store
+from salver.monitors.watch import look
+
+whole = Store.changing
+
+@contextmanager
+def changing(self):
+    with whole(self):
+        yield
+    print("changed", flush=True)
+
+Store.changing = changing
+slices._AT_ONCE = 120  # two slices at a time, so that there are many moments to be killed at
+tally._SAVED = 1
+made = msgspec.json.decode(Path(sys.argv[2]).read_bytes(), type=Profile)
+look(Path(sys.argv[1]), Settings(), lambda model, version: made, {START_US + 200 * HOUR_US})
+"""
+
+
+def progress(log: Path) -> tuple[int, int]:
+    """How many files, and how many slices, have been counted."""
+    store = Store(log)
+    try:
+        return len(store.files()), sum(len(store.counted(track)) for track in store.tracks())
+    finally:
+        store.close()
+
+
+def test_rows_are_counted_once_whenever_it_is_killed(tmp_path: Path) -> None:
+    for name in ("log", "whole"):
+        write(tmp_path / name, range(6), workers=4)
     (tmp_path / "reference.json").write_bytes(msgspec.json.encode(reference()))
-    script = (
-        "import sys, msgspec; from pathlib import Path; from salver.monitors.profile import Profile\n"
-        "from salver.monitors.settings import Settings; from salver.monitors.watch import look\n"
-        "made = msgspec.json.decode(Path(sys.argv[2]).read_bytes(), type=Profile)\n"
-        "print('looking', flush=True)\n"
-        f"look(Path(sys.argv[1]), Settings(), lambda m, v: made, {START_US + 200 * HOUR_US})"
-    )
-    draw = np.random.default_rng(0)
-    for _ in range(4):
-        command = [Path(SALVER).with_name("python"), "-c", script, tmp_path / "log", tmp_path / "reference.json"]
+    command = [Path(SALVER).with_name("python"), "-c", LOOKS, tmp_path / "log", tmp_path / "reference.json"]
+    draw, halfway = np.random.default_rng(), set[tuple[int, int]]()
+    while True:
         process = subprocess.Popen(list(map(str, command)), stdout=subprocess.PIPE)
-        assert process.stdout and process.stdout.readline()
+        assert process.stdout
+        for _ in range(draw.integers(4, 24)):
+            process.stdout.readline()
         try:
-            process.wait(draw.uniform(0.02, 0.4))
+            process.wait(draw.uniform(0, 0.02))
         except subprocess.TimeoutExpired:
             process.kill()
         process.communicate()
+        if process.returncode == 0:
+            break
+        halfway.add(progress(tmp_path / "log"))
+    assert len(halfway) > 2, "it was killed at different moments"
     write(tmp_path / "log", range(6, 7))  # and rows come while nobody looks
     killed = looked(tmp_path / "log")
-    write(tmp_path / "whole", range(6))
     write(tmp_path / "whole", range(6, 7))
     assert killed == looked(tmp_path / "whole")
     assert counts(tmp_path / "log") == counts(tmp_path / "whole")
@@ -305,10 +339,12 @@ def test_of_a_slice_with_many_rows_a_part_is_counted_and_weighed(tmp_path: Path)
         assert not watched.alarms
     assert counts(tmp_path / "one") == counts(tmp_path / "three"), "whoever wrote them, the same rows are counted"
     store = Store(tmp_path / "one")
-    window, _ = store.slices(store.tracks()[0])
+    slices = store.slices(store.tracks()[0])
     store.close()
-    assert window.rows == 12_000 and window.design_effect == 40
+    window = slices[0]
+    assert window.rows == 12_000 and window.design_effect == 40 and window.weight == 40 * window.counted
     assert window.weight == pytest.approx(12_000, rel=0.25)
+    assert all(seen.counted == window.weight // 40 for seen, window in zip(watched.windows, slices, strict=True))
     assert all(counted.sum() == window.weight for counted in window.counts.values())
 
 

@@ -53,6 +53,7 @@ def look_until(log: Path, monitored: str | None, holds: Callable[[], bool]) -> N
 
 def test_the_monitor_looks_again_and_again(tmp_path: Path) -> None:
     write(tmp_path / "log", some(10))
+    (tmp_path / "log" / "monitor.toml").write_text('slice = "1s"\n')
     seen: set[int] = set()
 
     def several() -> bool:

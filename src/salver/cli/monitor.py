@@ -48,7 +48,7 @@ def add(commands: Commands) -> None:
 
 def _monitor(given: argparse.Namespace) -> int:
     from salver.log.locks import held
-    from salver.monitors.results import FOLDER
+    from salver.monitors.results import FOLDER, looked_us
     from salver.monitors.settings import read_settings
 
     log = log_folder(given)
@@ -66,21 +66,15 @@ def _monitor(given: argparse.Namespace) -> int:
             found = _look(given, log, read_settings(log))
             print_json(found) if given.json else show(found)
             return 0
-        os.nice(10)  # predictions come first
+        if not given.beside:
+            os.nice(10)  # predictions come first
         while True:
             settings = read_settings(log)
-            if _is_due(log, settings):
+            if settings.is_due(looked_us(log), time.time_ns() // 1000):
                 _look(given, log, settings)
             if given.beside:
                 return 0
             time.sleep(given.every)
-
-
-def _is_due(log: Path, settings: Settings) -> bool:
-    """Whether a slice has become complete since somebody looked."""
-    from salver.monitors.results import looked_us
-
-    return settings.complete_us(time.time_ns() // 1000) > settings.complete_us(looked_us(log))
 
 
 def _look(given: argparse.Namespace, log: Path, settings: Settings) -> list[Watched]:
@@ -174,4 +168,6 @@ def state(one: Watched) -> str:
     worst = "alert" if any(alarm.level == "alert" for alarm in lasting) else "warn" if lasting else "good"
     waits = f"; the next window needs {one.needs_rows} more rows" if one.needs_rows else ""
     told = f"{worst} ({len(lasting)})" if lasting else "good" if one.windows else "no window is complete yet"
-    return told + waits
+    last = one.windows[-1] if one.windows else None
+    drawn = f"; one row of {last.rows / last.counted:.0f} was looked into" if last and 0 < last.counted < last.rows else ""
+    return told + drawn + waits

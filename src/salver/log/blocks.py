@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from base64 import b64decode, b64encode
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from itertools import chain
 from pathlib import Path
@@ -39,6 +39,16 @@ class Array(msgspec.Struct, frozen=True):
     name: str
     dtype: str
     shape: tuple[int, ...]
+
+
+class BlockHead(msgspec.Struct):
+    """What is known of a block without unpacking it: how many rows, when, of which model."""
+
+    block: int
+    ts: int
+    model: str
+    version: int
+    route: str
 
 
 class Block(msgspec.Struct, omit_defaults=True):
@@ -91,20 +101,24 @@ def packed(columns: Columns, rows: slice) -> tuple[list[Array], msgspec.Raw, dic
     return arrays, msgspec.Raw(b'"%b"' % b64encode(b"".join(held))), others
 
 
-def lines_of(line: bytes) -> bytes:
-    """A block as the lines of its rows. Raises msgspec.DecodeError for a torn one."""
+def lines_of(line: bytes, which: Callable[[list[str]], Sequence[int]] | None = None) -> bytes:
+    """A block as the lines of its rows; of those that `which` picks by their ids, where it is given.
+
+    Raises msgspec.DecodeError for a torn one.
+    """
     block = _decode_block(line)
-    columns = {**_unpacked(block), **block.others}
+    kept = range(block.block) if which is None else which(block.ids)
+    columns = {**_unpacked(block, kept), **_picked(block.others, kept)}
     inputs, outputs = object_maker(block.columns), object_maker(list(block.outputs))
     rows = zip(*(columns[name] for name in block.columns), strict=True)
-    answers = zip(*block.outputs.values(), strict=True)
+    answers = zip(*_picked(block.outputs, kept).values(), strict=True)
     return encoder.encode_lines(
         [
             Record(
-                made_id, block.ts, block.model, block.version, block.route, block.source, block.latency_us,
+                block.ids[at], block.ts, block.model, block.version, block.route, block.source, block.latency_us,
                 inputs(*spelled(row)), outputs(*answer), None, block.trace, block.flags.get(at),
             )
-            for at, (made_id, row, answer) in enumerate(zip(block.ids, rows, answers, strict=True))
+            for at, row, answer in zip(kept, rows, answers, strict=True)
         ]
     )  # fmt: skip
 
@@ -157,13 +171,20 @@ def _rows(line: bytes) -> int:
     return int(digits)
 
 
-def _unpacked(block: Block) -> dict[str, list[Any]]:
+def _picked(columns: dict[str, list[Any]], rows: Sequence[int]) -> dict[str, list[Any]]:
+    if isinstance(rows, range):
+        return columns
+    return {name: [values[at] for at in rows] for name, values in columns.items()}
+
+
+def _unpacked(block: Block, rows: Sequence[int]) -> dict[str, list[Any]]:
     data = memoryview(b64decode(_text(block.data)))
     made: dict[str, list[Any]] = {}
     place = 0
     for array in block.arrays:
         size = math.prod(array.shape) * block.block
         values = np.frombuffer(data, array.dtype, size, place)
-        made[array.name] = values.reshape(block.block, *array.shape).tolist()
-        place += values.nbytes
+        values = values.reshape(block.block, *array.shape)
+        made[array.name] = values.tolist() if isinstance(rows, range) else values[rows].tolist()
+        place += size * values.itemsize
     return made

@@ -36,7 +36,7 @@ def first_rows(
     if signature is None:
         raise ConfigError(f"the log does not have the signature of {model}@{version}")
     reader = Reader(connection, model, version, signature)
-    parts = list(reader.rows("live", since_us, until_us, limit=ROWS))
+    parts = list(reader.rows("predictions", "live", since_us, until_us, limit=ROWS))
     rows = sum(len(part.ts) for part in parts)
     if rows < _FEWEST:
         raise ConfigError(f"{model}@{version} has {rows} live rows in that time; a reference needs {_FEWEST}")

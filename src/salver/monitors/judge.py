@@ -61,13 +61,14 @@ class Finding(msgspec.Struct):
 
 
 class Verdict(msgspec.Struct):
-    """All that was found in a window; `needs_rows` more before it can be judged."""
+    """All that was found in a window, in so many of its `rows` as were `counted`; `needs_rows` more before it can be judged."""
 
     start_us: int
     end_us: int
     rows: int
     findings: list[Finding] = []
     needs_rows: int = 0
+    counted: int = 0
     estimated: dict[str, Estimate] = {}  # accuracy, or mae and rmse: what labels would say, without any
 
     @property
@@ -94,7 +95,7 @@ def judge(reference: Profile, window: Window, rule: Rule | None = None, newer: C
     rule = rule or Rule()
     short = math.ceil(needed(reference, rule) - window.weight / window.design_effect)
     if short > 0:
-        return Verdict(window.start_us, window.end_us, window.rows, needs_rows=short)
+        return Verdict(window.start_us, window.end_us, window.rows, needs_rows=short, counted=window.counted)
     found: list[Finding] = []
     for of, known in (("in", reference.columns), ("out", reference.outputs)):
         for name, column in known.items():
@@ -106,7 +107,8 @@ def judge(reference: Profile, window: Window, rule: Rule | None = None, newer: C
         finding.q = q
         finding.level = _level(finding, rule)
     _temper(found)
-    return Verdict(window.start_us, window.end_us, window.rows, found, estimated=estimate(reference, window, newer))
+    estimated = estimate(reference, window, newer)
+    return Verdict(window.start_us, window.end_us, window.rows, found, counted=window.counted, estimated=estimated)
 
 
 def _level(finding: Finding, rule: Rule) -> Level:

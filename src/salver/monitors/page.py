@@ -56,7 +56,7 @@ def _version(one: Watched) -> str:
     head = (
         f'<h1>{escape(name)} <span class="{level}">{word if one.windows else "no verdict yet"}</span></h1>'
         f'<p class="dim">{one.rows:,} predictions by route {escape(one.route)}, the last at {moment(one.last_us)}. '
-        f"Compared with {_reference(one)}.</p>"
+        f"Compared with {_reference(one)}.{_drawn(one)}</p>"
     )
     waits = one.state or ("the window that is growing" if one.needs_rows else "")
     waits += f" needs {one.needs_rows:,} more rows" if one.needs_rows else ""
@@ -69,6 +69,14 @@ def _version(one: Watched) -> str:
 def _reference(one: Watched) -> str:
     what = {"sample": "the rows it was saved with", "window": "a window of production that was promoted"}
     return f"{what.get(one.reference, 'its first rows, since it was saved without a sample')} ({one.reference_rows:,} rows)"
+
+
+def _drawn(one: Watched) -> str:
+    """What part of the last window was looked into, where it is not all."""
+    last = one.windows[-1] if one.windows else None
+    if last is None or last.counted >= last.rows:
+        return ""
+    return f" Of the last window's {last.rows:,} rows {last.counted:,} were looked into, drawn by their ids."
 
 
 def _gravity(alarm: Alarm) -> tuple[bool, int]:

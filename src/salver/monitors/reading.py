@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from salver.log.duck import named, quoted
 from salver.log.flat import typed
+from salver.log.heads import PLACE, bound
 from salver.monitors.bins import Coded, spelled
 from salver.types.signature import Column, Signature
 
@@ -46,10 +47,13 @@ class Reader:
         self._columns = [column for column in signature.columns if not column.shape]
         connection.execute("set threads = 1")
 
-    def rows(self, route: str, since_us: int, until_us: int, *, limit: int | None = None, every: int = 1) -> Iterator[Rows]:
-        """Rows from `since_us` on, before `until_us`. With a `limit` the first so many, in order of time.
+    def rows(
+        self, relation: str, route: str, since_us: int, until_us: int, *, limit: int | None = None, every: int = 1
+    ) -> Iterator[Rows]:
+        """Rows of `relation` (SQL, or a table's name) from `since_us` on, before `until_us`. With a `limit` the first so many,
+        in order of time.
 
-        With `every`, about one of so many, by a hash of its id, which weighs as much more.
+        With `every`, about one of so many, by its place (`salver.log.heads`), which weighs as much more.
         """
         kinds = {column.name: "DOUBLE" if _is_number(column) else "VARCHAR" for column in self._columns}
         folded = [name.casefold() for name in kinds]
@@ -67,9 +71,9 @@ class Reader:
             *(f"{typed('inputs', name, kinds[name])} as {named(f'alone{i}')}" for i, name in enumerate(alone)),
         ]
         query = (
-            f"select {', '.join(parts)} from predictions where {self._where} and route = {quoted(route)} "
+            f"select {', '.join(parts)} from {relation} where {self._where} and route = {quoted(route)} "
             f"and ts >= {since_us} and ts < {until_us}"
-            + (f" and hash(id) % {every} = 0" if every > 1 else "")
+            + (f" and {PLACE} < {bound(every)}" if every > 1 else "")
             + (f" order by id limit {limit}" if limit else "")
         )
         for batch in self._connection.sql(query).to_arrow_reader(BATCH_ROWS):

@@ -19,11 +19,13 @@ _LOOKED = "looked"
 
 
 class Seen(msgspec.Struct):
-    """A window as people and programs see it: findings, accuracy estimated and, by labels, realised."""
+    """A window as people and programs see it: findings in the rows that were `counted`, accuracy estimated and, by labels,
+    realised."""
 
     start_us: int
     end_us: int
     rows: int
+    counted: int
     findings: list[Finding] = []
     estimated: dict[str, Estimate] = {}
     realised: Estimate | None = None

@@ -38,7 +38,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """All of `monitor.toml`. A window spans an hour: what is wrong for less is seen by its callers first.
 
     `slice` is short beside the shortest window that is of use, long enough that a year of slices is no burden. Of a slice with
-    more than `rows_a_slice` rows a part is counted: all of them would say nothing more, and cost what serving needs.
+    more than `rows_a_slice` rows a part is looked into: all would say nothing more, and cost what serving needs.
     """
 
     window: str = "1h"
@@ -56,6 +56,10 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     def complete_us(self, now_us: int) -> int:
         """Until when all slices are complete."""
         return (now_us - GRACE_US) // self.slice_us * self.slice_us
+
+    def is_due(self, looked_us: int, now_us: int) -> bool:
+        """Whether a slice has become complete since somebody looked."""
+        return self.complete_us(now_us) > self.complete_us(looked_us)
 
     def of(self, model: str) -> ModelSettings:
         return self.models.get(model) or ModelSettings()

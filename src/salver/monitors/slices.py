@@ -1,4 +1,4 @@
-"""Slices of time (five minutes, if not set otherwise), counted out of the log.
+"""Slices of time (five minutes, if not set otherwise), counted out of the log, over the cells of a reference.
 
 The log is the truth: a slice is counted when the log has more rows of it than were counted before, whole and anew. So a monitor
 that is killed, or rows that come late, cost nothing but time.
@@ -7,7 +7,7 @@ that is killed, or rows that come late, cost nothing but time.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -21,6 +21,7 @@ from salver.monitors.window import Window, window_of
 SEGMENTS = 10
 """The commonest values of a segment's column that are watched apart."""
 _AT_ONCE = 2_000_000  # rows of slices that are read together
+_LINES_AT_ONCE = 200_000  # of them, lines: they are written to be read
 
 Counted = dict[str, dict[int, Window]]
 """By segment ("" for all rows) and start."""
@@ -29,32 +30,40 @@ Counted = dict[str, dict[int, Window]]
 class Slicer(NamedTuple):
     """Counts the rows of one model version by one route, in slices of `slice_us`.
 
-    Of a slice with more than `at_most` rows, one of so many is counted, chosen by its id and weighed as the others it stands
-    for; which ones does not depend on who counts.
+    Of a slice with more than `at_most` rows, one of so many is looked into, drawn by its id and weighed as the others it stands
+    for; which ones does not depend on who counts. `relation` makes SQL for rows: of these slices, one of so many at least.
     """
 
     reader: Reader
+    relation: Callable[[Sequence[int], int], str]
     profile: Profile
     route: str
     slice_us: int
     at_most: int
     segments: tuple[str, ...] = ()
 
-    def counted(self, news: Mapping[int, int]) -> Iterator[Counted]:
-        """The slices that begin at `news`, which have so many rows: some at a time, so that memory is bounded."""
-        group: list[int] = []
-        rows = 0
-        for start in sorted(news):
-            if group and (rows + news[start] > _AT_ONCE or self._every(news[start]) > 1):
-                yield self._count(group, news)
-                group, rows = [], 0
-            group.append(start)
-            rows += news[start]
-            if self._every(news[start]) > 1:
-                yield self._count(group, news)
-                group, rows = [], 0
-        if group:
+    def counted(self, news: Mapping[int, int], lines: Mapping[int, int]) -> Iterator[Counted]:
+        """The slices that begin at `news`, which have so many rows, so many `lines` of them: some slices at a time, so that
+        memory is bounded."""
+        for group in self._groups(news, lines):
             yield self._count(group, news)
+
+    def _groups(self, news: Mapping[int, int], lines: Mapping[int, int]) -> Iterator[list[int]]:
+        """A slice of which a part is counted stands alone."""
+        group: list[int] = []
+        rows = written = 0
+        for start in sorted(news):
+            alone = self._every(news[start]) > 1
+            rows, written = rows + news[start], written + lines.get(start, 0)
+            if group and (alone or rows > _AT_ONCE or written > _LINES_AT_ONCE):
+                yield group
+                group, rows, written = [], news[start], lines.get(start, 0)
+            group.append(start)
+            if alone:
+                yield group
+                group, rows, written = [], 0, 0
+        if group:
+            yield group
 
     def _every(self, rows: int) -> int:
         """One of how many rows is counted."""
@@ -64,16 +73,20 @@ class Slicer(NamedTuple):
         wanted, every = np.array(starts, dtype=np.int64), self._every(news[starts[0]])
         made: Counted = {"": {}}
         same: defaultdict[tuple[str, int], list[NDArray[np.uint64]]] = defaultdict(list)
-        for rows in self.reader.rows(self.route, starts[0], starts[-1] + self.slice_us, every=every):
+        relation = f"({self.relation(starts, every)})"
+        for rows in self.reader.rows(relation, self.route, starts[0], starts[-1] + self.slice_us, every=every):
             for start, part in by_slice(rows, wanted, self.slice_us):
                 for segment, some in self._parts(part):
                     window = _window(self.profile, some, start, self.slice_us)
                     before = made.setdefault(segment, {}).get(start)
                     made[segment][start] = window if before is None else before + window
                     same[segment, start].append(some.same)
+        for segment, windows in made.items():
+            for start, window in windows.items():
+                window.rows = window.rows * every if segment else news[start]
+        for start in starts:  # rows of which none could be read: they were there all the same
+            made[""].setdefault(start, _unread(news[start], start, self.slice_us))
         if every > 1:  # rows that are the same are not found where most are not looked at
-            for start, window in made[""].items():
-                window.rows = news[start]
             return made
         for (segment, start), hashes in same.items():
             found = np.concatenate(hashes)
@@ -125,12 +138,18 @@ def picked(rows: Rows, at: NDArray[Any]) -> Rows:
 
 def _window(profile: Profile, rows: Rows, start: int, slice_us: int) -> Window:
     made = window_of(profile, rows.columns, rows.outputs, weights=rows.weights)
-    made.rows = len(rows.ts)
+    made.rows = made.counted = len(rows.ts)
     if rows.weights is None:
         made.weight = made.squares = made.rows
     made.start_us, made.end_us = start, start + slice_us
     made.last_us = int(rows.ts.max())
     made.flagged = flagged(rows)
+    return made
+
+
+def _unread(rows: int, start: int, slice_us: int) -> Window:
+    made = Window(start, start + slice_us)
+    made.rows, made.last_us = rows, start
     return made
 
 

@@ -1,4 +1,6 @@
-"""What monitors know, beside the log: counts of slices of time, verdicts of windows, references, alarms. One SQLite file.
+"""What monitors know, beside the log: counts of files and of slices of time, verdicts of windows, references, alarms.
+
+It is one SQLite file.
 
 Every change is one transaction, so that a monitor that is killed has either counted a slice or not. All but promoted
 references, silences and what was already told is made from the log and can be made again.
@@ -7,7 +9,7 @@ references, silences and what was already told is made from the log and can be m
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Generator, Iterable
+from collections.abc import Generator, Iterable, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
@@ -30,7 +32,9 @@ create index if not exists rows_of_slices on slices (segment, start, model, vers
 create table if not exists verdicts (
   model text, version integer, route text, segment text, start integer, until integer, data blob,
   primary key (model, version, route, segment, start)) without rowid;
+create table if not exists files (name text primary key, data blob) without rowid;
 """
+_FORM = 1  # of what is counted: when it changes, all is counted again
 _GIVEN = """
 create table if not exists refs (model text, version integer, data blob, since integer, primary key (model, version));
 create table if not exists told (alarm text primary key, begun integer, ended integer, silent integer);
@@ -47,6 +51,14 @@ class Track(NamedTuple):
 
     def __str__(self) -> str:
         return f"{self.model}@{self.version}/{self.route}" + (f"/{self.segment}" if self.segment else "")
+
+
+class CountedFile(msgspec.Struct):
+    """A file of the log: up to where it was `read`, and the rows there by the start of their slice, of each model, version and
+    route."""
+
+    read: int
+    rows: list[tuple[tuple[str, int, str], dict[int, int]]]
 
 
 class Reference(msgspec.Struct):
@@ -69,8 +81,9 @@ class Store:
     def slice_by(self, slice_us: int) -> None:
         """Slices are as long as that from now on: those of another length go, and are counted again."""
         (before,) = self._db.execute("pragma user_version").fetchone()
-        if before != slice_us // 1_000_000:
-            anew = f"drop table slices; drop table verdicts; {_COUNTED} pragma user_version = {slice_us // 1_000_000};"
+        now = slice_us // 1_000_000 * 100 + _FORM
+        if before != now:
+            anew = f"drop table slices; drop table verdicts; drop table files; {_COUNTED} pragma user_version = {now};"
             self._db.executescript(f"begin immediate; {anew} commit;")
 
     def close(self) -> None:
@@ -86,6 +99,20 @@ class Store:
         except BaseException:
             self._db.execute("rollback")
             raise
+
+    def files(self) -> dict[str, CountedFile]:
+        """By name, what was counted of each file of the log."""
+        found = self._db.execute("select name, data from files").fetchall()
+        return {name: msgspec.msgpack.decode(data, type=CountedFile, strict=False) for name, data in found}
+
+    def put_files(self, counted: Mapping[str, CountedFile], gone: Iterable[str] = ()) -> None:
+        """Files as they are counted now, without those that have gone."""
+        with self.changing():
+            self._db.executemany(
+                "insert or replace into files values (?, ?)",
+                [(name, msgspec.msgpack.encode(of)) for name, of in counted.items()],
+            )
+            self._db.executemany("delete from files where name = ?", [(name,) for name in gone])
 
     def tracks(self, model: str | None = None) -> list[Track]:
         """All that has slices, or those of one model."""

@@ -9,11 +9,15 @@ import time
 from collections import Counter, defaultdict
 from collections.abc import Callable
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 import numpy as np
 
+from salver.errors import ConfigError
+from salver.log.duck import connect
+from salver.log.heads import Origin
 from salver.log.joined import joined
 from salver.log.settings import read_settings as read_log_settings
 from salver.log.signatures import noted_of
@@ -30,6 +34,7 @@ from salver.monitors.results import Seen, Watched, write_results
 from salver.monitors.settings import Settings
 from salver.monitors.slices import Slicer, grown
 from salver.monitors.store import Reference, Store, Track
+from salver.monitors.tally import Tally
 from salver.monitors.window import Window
 
 if TYPE_CHECKING:
@@ -37,6 +42,7 @@ if TYPE_CHECKING:
 
 _DAY_US = 86_400 * 1_000_000
 _LOOK_BACK_US = 7 * _DAY_US  # for labels that calibration is refitted by
+_TRIES = 6
 KEPT = 2200  # windows that alarms look back on: ninety days of hours
 
 ProfileOf = Callable[[str, int], Profile | None]
@@ -50,7 +56,7 @@ def look(log: Path, settings: Settings, profile_of: ProfileOf, now_us: int | Non
     try:
         store.slice_by(settings.slice_us)
         store.forget(now - int(read_log_settings(log).keep_days * _DAY_US))
-        waiting = asked(log, lambda connection: _count(connection, log, store, settings, profile_of, now))
+        waiting = _count(log, store, settings, profile_of, now)
         found = [_watched(log, store, track, settings, now) for track in store.tracks()]
         _add_traffic(store, found, settings, now)
     finally:
@@ -71,64 +77,86 @@ def promote(log: Path, model: str, version: int, since_us: int, until_us: int) -
     return made.rows
 
 
-def _count(
-    connection: duckdb.DuckDBPyConnection, log: Path, store: Store, settings: Settings, profile_of: ProfileOf, now: int
+def _count(log: Path, store: Store, settings: Settings, profile_of: ProfileOf, now: int) -> list[Watched]:
+    """Count slices that are complete and not counted; what can't be counted yet.
+
+    Begins again when a file became cold, or was removed, between its listing and its turn. Raises ConfigError.
+    """
+    connection, tries = connect(), 0
+    import duckdb
+
+    with connection, TemporaryDirectory(prefix="salver-monitor-") as scratch:
+        connection.execute("set threads = 1")  # predictions come first
+        while True:
+            tally = Tally(log, store, connection, settings.slice_us, Path(scratch))
+            try:
+                tally.refresh()
+                return _count_tracks(tally, connection, log, store, settings, profile_of, now)
+            except (duckdb.IOException, FileNotFoundError) as error:
+                tries += 1
+                if tries == _TRIES:
+                    raise ConfigError(f"the log can't be read: {str(error).strip().splitlines()[0]}") from error
+
+
+def _count_tracks(
+    tally: Tally,
+    connection: duckdb.DuckDBPyConnection,
+    log: Path,
+    store: Store,
+    settings: Settings,
+    profile_of: ProfileOf,
+    now: int,
 ) -> list[Watched]:
-    """Count slices that are complete and not counted; what can't be counted yet."""
     slice_us, until = settings.slice_us, settings.complete_us(now)
-    rows: defaultdict[tuple[str, int, str], dict[int, int]] = defaultdict(dict)
-    query = (
-        f"select model, version, route, ts // {slice_us} * {slice_us} as start, count(*) from predictions "
-        f"where ts < {until} group by all"
-    )
-    for model, version, route, start, count in connection.execute(query).fetchall():
-        rows[model, version, route][int(start)] = count
     waiting: list[Watched] = []
-    for (model, version, route), there in sorted(rows.items()):
-        signature, track = noted_of(log, model, version), Track(model, version, route)
+    for origin, every in sorted(tally.rows.items()):
+        there = {start: rows for start, rows in every.items() if start < until}
+        if not there:
+            continue
+        signature, track = noted_of(log, origin.model, origin.version), Track(*origin)
         if signature is None:
             waiting.append(_waiting(track, there, slice_us, "the log does not have the signature of this version"))
             continue
-        reference = store.reference(model, version) or _found(connection, log, store, settings, profile_of, model, version)
+        total = sum(sum(rows.values()) for of, rows in tally.rows.items() if of[:2] == origin[:2])
+        reference = store.reference(*origin[:2]) or _found(log, store, settings, profile_of, origin, total)
         if reference is None:
             short = settings.first_rows - sum(there.values())
             waiting.append(_waiting(track, there, slice_us, "collecting a reference from the first rows", max(short, 0)))
             continue
-        reader = Reader(connection, model, version, signature)
-        segments = settings.of(model).segments
-        slicer = Slicer(reader, reference.profile, route, slice_us, settings.rows_a_slice, segments)
+        slicer = Slicer(
+            Reader(connection, origin.model, origin.version, signature),
+            lambda starts, one_of, origin=origin: tally.relation(origin, starts, one_of),
+            reference.profile, origin.route, slice_us, settings.rows_a_slice, settings.of(origin.model).segments,
+        )  # fmt: skip
         known = store.counted(track)
         news = {at: count for at, count in there.items() if at >= reference.since_us and count > known.get(at, 0)}
-        for counted in slicer.counted(news):
+        for counted in slicer.counted(news, tally.hot(origin)):
             with store.changing():
                 for segment, windows in counted.items():
                     store.put_slices(track._replace(segment=segment), windows.values())
     return waiting
 
 
-def _found(
-    connection: duckdb.DuckDBPyConnection,
-    log: Path,
-    store: Store,
-    settings: Settings,
-    profile_of: ProfileOf,
-    model: str,
-    version: int,
-) -> Reference | None:
+def _found(log: Path, store: Store, settings: Settings, profile_of: ProfileOf, origin: Origin, rows: int) -> Reference | None:
     """The profile that the version was saved with, else one of its first rows, once there are enough."""
-    saved = profile_of(model, version)
+    saved = profile_of(origin.model, origin.version)
     if saved is not None:
         reference = Reference(saved)
+    elif rows < settings.first_rows:
+        return None
     else:
-        query = "select ts from predictions where model = ? and version = ? order by id limit 1 offset ?"
-        last = connection.execute(query, [model, version, settings.first_rows - 1]).fetchone()
-        if last is None:
-            return None
-        made = first_rows(connection, log, model, version, 0, int(last[0]) + 1, "first rows")
-        reference = Reference(made, int(last[0]) // settings.slice_us * settings.slice_us + settings.slice_us)
+        reference = asked(log, lambda connection: _of_first_rows(connection, log, settings, origin))
     with store.changing():
-        store.put_reference(model, version, reference)
+        store.put_reference(origin.model, origin.version, reference)
     return reference
+
+
+def _of_first_rows(connection: duckdb.DuckDBPyConnection, log: Path, settings: Settings, origin: Origin) -> Reference:
+    query = "select ts from predictions where model = ? and version = ? order by id limit 1 offset ?"
+    last = connection.execute(query, [origin.model, origin.version, settings.first_rows - 1]).fetchone()
+    assert last is not None, "they were counted"
+    made = first_rows(connection, log, origin.model, origin.version, 0, int(last[0]) + 1, "first rows")
+    return Reference(made, int(last[0]) // settings.slice_us * settings.slice_us + settings.slice_us)
 
 
 def _waiting(track: Track, there: dict[int, int], slice_us: int, state: str, needs: int = 0) -> Watched:
@@ -148,7 +176,7 @@ def _watched(log: Path, store: Store, track: Track, settings: Settings, now: int
         for window, by in zip(closed, newer, strict=True):
             store.put_verdict(track, _short(judge(profile, window, rule, by)))
     verdicts = store.verdicts(track, KEPT)
-    seen = [Seen(of.start_us, of.end_us, of.rows, of.findings, of.estimated) for of in verdicts]
+    seen = [Seen(of.start_us, of.end_us, of.rows, of.counted, of.findings, of.estimated) for of in verdicts]
     if not track.segment:
         _hold(log, track, profile, seen, rule)
     found = alarms(str(track), [Judged(one.start_us, one.end_us, one.findings) for one in seen], rule)

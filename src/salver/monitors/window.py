@@ -28,13 +28,15 @@ class Window:
     `counts` are by column and cell (inputs "in:age", outputs "out:prediction"); `sure` are by predicted class and probability
     (`Calibration`), or by the size of the prediction (`Errors`). `low` and `high` are the finite range of each number column.
     `flagged` is by column and flag. Where the log holds a sample, counts are of what the rows stand for: `weight` is their
-    sum, `squares` that of the squared weights, both equal to `rows` where it holds all.
+    sum, `squares` that of the squared weights, both equal to `rows` where it holds all. `counted` is how many of the `rows`
+    were looked into.
     """
 
     def __init__(self, start_us: int = 0, end_us: int = 0) -> None:
         self.start_us = start_us
         self.end_us = end_us
         self.rows = 0
+        self.counted = 0
         self.weight = 0
         self.squares = 0
         self.duplicates = 0
@@ -63,7 +65,7 @@ class Window:
         if not self.rows and not self.counts:
             return other
         made = Window(min(self.start_us, other.start_us), max(self.end_us, other.end_us))
-        for name in ("rows", "weight", "squares", "duplicates"):
+        for name in ("rows", "counted", "weight", "squares", "duplicates"):
             setattr(made, name, getattr(self, name) + getattr(other, name))
         made.counts = {**self.counts, **other.counts}
         for name in self.counts.keys() & other.counts.keys():
@@ -120,7 +122,7 @@ def window_of(
     counts as nothing. `weights` are whole numbers."""
     lengths = [len(array) for array in (*columns.values(), *outputs.values())]
     made = Window()
-    made.rows = lengths[0] if lengths else 0
+    made.rows = made.counted = lengths[0] if lengths else 0
     made.weight = made.rows if weights is None else int(weights.sum())
     made.squares = made.rows if weights is None else int((weights * weights).sum())
     made.duplicates = duplicates
