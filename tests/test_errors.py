@@ -52,6 +52,7 @@ def test_every_error_is_told_as_a_problem_document(kind: type[SalverError]) -> N
         "title": TITLES[STATUS[kind.code]],
         "status": STATUS[kind.code],
         "detail": "what is wrong, and what to do",
+        "error": "what is wrong, and what to do",
         "code": kind.code,
     }
     assert MEDIA_TYPE == "application/problem+json"

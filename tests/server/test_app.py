@@ -77,8 +77,9 @@ def test_an_error_is_a_problem_document(several: Served, method: str, path: str,
     problem = response.json()
     assert response.headers["content-type"] == "application/problem+json"
     assert response.status_code == problem["status"] == STATUS[code]
-    assert set(problem) - {"column", "row", "expected"} == {"type", "title", "status", "detail", "code"}
+    assert set(problem) - {"column", "row", "expected"} == {"type", "title", "status", "detail", "error", "code"}
     assert problem["code"] == code
+    assert problem["error"] == problem["detail"] != ""
     assert problem["type"] == f"/docs#error-{code}"
     assert problem["title"] == TITLES[problem["status"]]
     assert ("allow" in response.headers) == (code == "method_not_allowed")

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from salver.errors import InputError
 from salver.types.rows import FLOAT32_MAX, UNSEEN, RowChecker
-from salver.types.signature import Column, Columns, DType, Signature
+from salver.types.signature import ANY_SHAPE, Column, Columns, DType, Signature
 
 _SECRET = "s3cr3t"
 
@@ -117,6 +117,12 @@ def test_what_does_not_fit_is_named_and_not_repeated(row: Any, code: str, column
         (Column("x", "category", categories=(True, False)), False, False),
         (Column("x", shape=(2,)), [1, 2.5], [1, 2.5]),
         (Column("x", shape=(-1, 2)), [[1, 2], [3, 4]], [[1, 2], [3, 4]]),
+        (Column("x", shape=(2,), nullable=True), [None, "NaN"], [None, "NaN"]),
+        (Column("x", shape=(1,), infinite=True), ["-inf"], ["-inf"]),
+        (Column("x", "int64", shape=(2,)), [2**63 - 1, -(2**63)], [2**63 - 1, -(2**63)]),
+        (Column("x", "bool", shape=(2,)), [True, False], [True, False]),
+        (Column("x", "string", shape=(-1,)), [], []),
+        (Column("x", "string", shape=(-1,), nullable=True), ["a", None], ["a", None]),
     ],
 )
 def test_a_value_that_fits_is_taken(column: Column, value: Any, want: Any) -> None:
@@ -143,6 +149,22 @@ def test_a_value_that_fits_is_taken(column: Column, value: Any, want: Any) -> No
         (Column("x", shape=(2,)), [[1, 2], [3]], "wrong_type"),
         (Column("x", shape=(2,)), ["a", "b"], "wrong_type"),
         (Column("x", shape=(2,)), 1.0, "wrong_shape"),
+        (Column("x", shape=(2,)), [1, True], "wrong_type"),
+        (Column("x", shape=(2,)), [1, None], "missing_value"),
+        (Column("x", shape=(2,)), [1, math.nan], "missing_value"),
+        (Column("x", shape=(2,)), [1, math.inf], "not_finite"),
+        (Column("x", shape=(1,)), [2**2000], "not_finite"),
+        (Column("x", "float32", shape=(1,)), [1e39], "not_finite"),
+        (Column("x", "float16", shape=(1,)), [1e5], "not_finite"),
+        (Column("x", "int64", shape=(2,)), [1, 1.5], "wrong_type"),
+        (Column("x", "int64", shape=(1,)), [2**63], "wrong_type"),
+        (Column("x", "uint8", shape=(2,)), [1, -1], "wrong_type"),
+        (Column("x", "int8", shape=(1,)), [True], "wrong_type"),
+        (Column("x", "bool", shape=(1,)), [1], "wrong_type"),
+        (Column("x", "string", shape=(2,)), ["a", 5], "wrong_type"),
+        (Column("x", "string", shape=(1,)), [None], "missing_value"),
+        (Column("x", "string", shape=ANY_SHAPE), [["a"], "b"], "wrong_type"),
+        (Column("x", shape=ANY_SHAPE), [{"a": 1}], "wrong_type"),
     ],
 )
 def test_a_value_that_does_not_fit_is_refused(column: Column, value: Any, code: str) -> None:
@@ -203,6 +225,19 @@ def test_arrays_name_the_column_and_row_that_do_not_fit() -> None:
     error = refusal(made.check_columns, {**good, "k": np.array(["x", _SECRET], dtype=object)})
     assert (error.code, error.column, error.row) == ("unseen_category", "k", 1)
     assert _SECRET not in error.message
+
+
+@pytest.mark.parametrize(("dtype", "rows"), [("float64", [[1], [2, 3]]), ("string", [["a"], ["b", "c"]])])
+def test_rows_of_different_shapes_are_no_array(dtype: DType, rows: list[Any]) -> None:
+    made = checker(Column("x", dtype, shape=(-1,)))
+    error = refusal(made.columns, [made.check(row) for row in rows])
+    assert (error.code, error.column) == ("wrong_shape", "x")
+
+
+def test_an_array_without_rows_keeps_its_shape() -> None:
+    for dtype in ("string", "bool", "float32", "int64"):
+        given = np.empty((0, 2), dtype=object if dtype == "string" else dtype)
+        assert checker(Column("x", dtype, shape=(-1,))).check_columns({"x": given})["x"].shape == (0, 2)
 
 
 def test_codes_are_places_and_unseen_and_missing_have_their_own() -> None:

@@ -37,6 +37,7 @@ from salver.server.metric import Seen
 from salver.server.metrics import Metrics
 from salver.server.problems import MEDIA_TYPE, headers_of, problem, status_of, unexpected
 from salver.server.protocols import invocations, v1, v2
+from salver.server.protocols.sagemaker import SageMakerFace
 from salver.server.protocols.vertex import VertexFace
 from salver.server.table import predict_table, table_answer
 from salver.server.workers import Worker
@@ -50,8 +51,10 @@ def make_app(engine: Engine, entrance: Entrance, log: Writer | None, worker: Wor
     settings = entrance.settings
     face = Face(engine, entrance.routes)
     metrics = Metrics(Seen(engine, log, entrance.gate, entrance.routes.guard, worker))
+    scoring = invocations.InvocationsFace(entrance.codecs, settings)
     app = Starlette(
         routes=[
+            *SageMakerFace(entrance.codecs, settings.protocols, scoring.invocations).routes(entrance.gate),
             *VertexFace(entrance.codecs, settings.protocols, face.predict).routes(entrance.gate),
             *DashboardFace(engine, log, entrance, metrics).routes(),
             *guard(
@@ -71,7 +74,7 @@ def make_app(engine: Engine, entrance: Entrance, log: Writer | None, worker: Wor
                     *AccuracyFace(engine, log).routes(),
                     *v1.V1Face(entrance.codecs).routes(),
                     *v2.V2Face(engine, entrance.codecs).routes(),
-                    *invocations.InvocationsFace(entrance.codecs, settings).routes(),
+                    *scoring.routes(),
                 ],
                 entrance.gate,
             ),

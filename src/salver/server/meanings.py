@@ -30,6 +30,7 @@ MEANING = {
     "method_not_allowed": "The route takes another method; the Allow header says which.",
     "not_acceptable": "The Accept header names no kind of answer that there is. The text lists them.",
     "in_use": "A version can't be deleted, because a route uses it. The text says where.",
+    "already_loaded": "A model is to be loaded on a SageMaker endpoint of several, and is loaded.",
     "incompatible": "A version takes other columns, or gives other outputs, than the one whose callers it would answer.",
     "too_slow": "The request took longer to arrive than the server waits. The connection is closed.",
     "too_large": "The body or the number of rows is over a limit. Send the rows in parts.",

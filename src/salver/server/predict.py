@@ -6,7 +6,7 @@ Both the hot path and the plain one call this, so that they can't differ.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
 import msgspec
 from msgspec import UNSET, UnsetType
@@ -23,6 +23,7 @@ from salver.types.rows import Row
 
 KEY_CHARACTERS = 256
 _NEAR = 256  # bytes of a body in which a list of rows begins, if it is to be read in one pass
+_ROW_BYTES = 64 * 1024  # a larger body is not taken for a row whose members are the columns
 _TUPLE_WIDTH = 256  # a fixed tuple type is checked while it is decoded, but its type is as long as it is wide
 
 
@@ -78,6 +79,8 @@ class Codec(HotCodec):
         self._version = model.version
         self._checker = model.checker
         signature = model.signature
+        self._names = frozenset(signature.names)
+        self._has_tensors = any(column.shape for column in signature.columns)
         self._decode_plain, self._decode_many = (
             _plain_decoders(len(signature.columns)) if model.checker.all_plain else (None, None)
         )
@@ -164,8 +167,16 @@ class Codec(HotCodec):
         return self._checked(rows, Form(single=False, probabilities=read.probabilities), read.keys)
 
     def _any_question(self, body: bytes) -> Question:
-        read = reading.read(_any_decoder, body, self._limits)
         check = self._checker.check
+        try:
+            read = reading.read(_any_decoder, body, self._limits)
+        except InputError as error:
+            row = self._row_by_members(body) if error.code == "invalid_body" else None
+            if row is None:
+                raise
+            return [check(row)], PLAIN, None
+        if self._are_rows(read.features):  # as some tutorials have them
+            read.instances, read.features = read.features, UNSET
         if not isinstance(read.features, UnsetType):
             if not isinstance(read.instances, UnsetType) or read.keys is not None:
                 raise InputError('send either "features" (with "key") or "instances" (with "keys")', code="invalid_body")
@@ -181,6 +192,22 @@ class Codec(HotCodec):
                 code="invalid_body",
             )
         return self._checked(rows, Form(isinstance(read.instances, UnsetType), read.probabilities), keys)
+
+    def _row_by_members(self, body: bytes) -> dict[str, Any] | None:
+        """The only row of a body whose members are the columns themselves, as tutorials have it; None where it is no such."""
+        if len(body) > _ROW_BYTES:
+            return None
+        try:
+            read = reading.loads(body)
+        except (ValueError, RecursionError):
+            return None
+        return cast("dict[str, Any]", read) if isinstance(read, dict) and read and self._names.issuperset(read) else None
+
+    def _are_rows(self, features: Any) -> bool:
+        """Whether there are several rows in the place of one."""
+        if self._has_tensors or not isinstance(features, list):
+            return False
+        return bool(features) and all(isinstance(row, list | dict) for row in cast("list[Any]", features))
 
     def _checked(self, rows: list[Row], form: Form, keys: list[str | None] | None) -> Question:
         if keys is not None and len(keys) != len(rows):

@@ -44,6 +44,7 @@ STATUS = {
     "not_acceptable": 406,
     # there is such a thing, and it stays
     "in_use": 409,
+    "already_loaded": 409,
     "incompatible": 409,
     # limits
     "too_slow": 408,
@@ -96,12 +97,13 @@ TITLES = {
 
 
 class Problem(msgspec.Struct, omit_defaults=True):
-    """An RFC 9457 problem document with our members beside the standard ones."""
+    """An RFC 9457 problem document with our members beside the standard ones. `error` is `detail` for those who look there."""
 
     type: str
     title: str
     status: int
     detail: str
+    error: str
     code: str
     column: str | None = None
     row: int | None = None
@@ -115,7 +117,7 @@ def status_of(error: SalverError) -> int:
 def problem(error: SalverError) -> bytes:
     """The body of an error's answer."""
     status = status_of(error)
-    made = Problem(f"/docs#error-{error.code}", TITLES[status], status, error.message, error.code)
+    made = Problem(f"/docs#error-{error.code}", TITLES[status], status, error.message, error.message, error.code)
     if isinstance(error, InputError):
         made.column, made.row, made.expected = error.column, error.row, error.expected
     return msgspec.json.encode(made)

@@ -15,20 +15,24 @@ Schema = dict[str, Any]
 def row_schema(signature: Signature, example: object) -> Schema:
     """One row: by position, by name, or where there is but one column, its value."""
     columns = signature.columns
-    values = [value_schema(column) for column in columns]
-    by_name: Schema = {
-        "title": "by name",
-        "type": "object",
-        "properties": dict(zip(signature.names, values, strict=True)),
-        "required": [column.name for column in columns if not column.nullable],
-        "additionalProperties": False,
-    }
+    values, by_name = [value_schema(column) for column in columns], named_row_schema(signature)
     by_position = _tuple(values) | {"title": "by position"}
     forms = [by_position, by_name]
     if len(columns) == 1:
         is_tensor = any(column.shape for column in columns)
         forms = [values[0], by_name] if is_tensor else [*forms, values[0]]
     return {"title": "Row", "anyOf": forms, "examples": [example]}
+
+
+def named_row_schema(signature: Signature) -> Schema:
+    """One row as an object by column name."""
+    return {
+        "title": "by name",
+        "type": "object",
+        "properties": {column.name: value_schema(column) for column in signature.columns},
+        "required": [column.name for column in signature.columns if not column.nullable],
+        "additionalProperties": False,
+    }
 
 
 def value_schema(column: Column) -> Schema:

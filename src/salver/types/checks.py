@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Callable
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -12,6 +14,8 @@ from numpy.typing import NDArray
 from salver.types.signature import ANY_SHAPE, Column
 
 FLOAT32_MAX = float(np.finfo(np.float32).max)
+LARGEST: dict[str, float] = {"float16": float(np.finfo(np.float16).max), "float32": FLOAT32_MAX}
+"""The largest number that a column takes; for others, the largest double."""
 
 Check = Callable[[Any], Any]
 """A value as it was sent → the value as it is kept. Raises Refused."""
@@ -20,6 +24,16 @@ _NAN = math.nan
 _SPELLED = dict.fromkeys(("NaN", "nan"), _NAN) | {
     **dict.fromkeys(("Infinity", "inf", "+Infinity"), math.inf),
     **dict.fromkeys(("-Infinity", "-inf"), -math.inf),
+}
+
+
+# What an element of a tensor may be.
+_ELEMENTS: dict[str, frozenset[type]] = {
+    "bool": frozenset((bool,)),
+    "int": frozenset((int,)),
+    "float": frozenset((int, float, str, type(None))),  # a few strings are numbers
+    "string": frozenset((str, type(None))),
+    "category": frozenset((str, int, float, bool, type(None))),
 }
 
 
@@ -65,7 +79,7 @@ def check_for(column: Column) -> Check:
 
 def _number_check(column: Column) -> Check:
     nullable, infinite, expected = column.nullable, column.infinite, expectation(column)
-    limit = FLOAT32_MAX if column.dtype == "float32" else math.inf
+    limit = LARGEST.get(column.dtype, math.inf)
 
     def check(value: Any) -> float:
         kind = type(value)
@@ -166,18 +180,59 @@ def _category_check(column: Column) -> Check:
 
 
 def _tensor_check(column: Column) -> Check:
-    expected = expectation(column)
+    expected, taken = expectation(column), _ELEMENTS[_family(column)]
+    check_element = check_for(Column(column.name, column.dtype, (), column.nullable, column.infinite))
+    low, high = _bounds(column)
 
     def check(value: Any) -> Any:
-        try:
-            array = array_of(column, [value])
-        except (ValueError, TypeError, OverflowError, Refused):
-            raise Refused("wrong_type", expected) from None
-        if not fits(column, array.shape[1:]):
+        shape, elements = _flattened(value)
+        if not taken.issuperset(map(type, elements)):
+            raise Refused("wrong_type", expected)
+        if not fits(column, shape):
             raise Refused("wrong_shape", expected)
+        if not _are_within(elements, low, high):
+            try:
+                for element in elements:
+                    check_element(element)
+            except Refused as refused:
+                raise Refused(refused.args[0], expected) from None
         return value
 
     return check
+
+
+def _family(column: Column) -> str:
+    return column.dtype.rstrip("0123456789").removeprefix("u")
+
+
+def _bounds(column: Column) -> tuple[float, float]:
+    """Numbers between which a column takes all; none where it takes no numbers."""
+    if _family(column) == "int":
+        info = np.iinfo(column.dtype)
+        return int(info.min), int(info.max)
+    limit = LARGEST.get(column.dtype, sys.float_info.max)
+    return (-limit, limit) if _family(column) == "float" else (0, 1)
+
+
+def _are_within(elements: list[Any], low: float, high: float) -> bool:
+    """Whether all are numbers between these. Many are compared at once by their extremes and by their sum, which NaN spoils."""
+    try:
+        return not elements or (low <= min(elements) and max(elements) <= high and not math.isnan(sum(elements)))
+    except (TypeError, OverflowError):  # nulls and strings; a whole number that no float can hold
+        return False
+
+
+def _flattened(value: Any) -> tuple[tuple[int, ...], list[Any]]:
+    """The shape of nested lists, and what is in them in row-major order. Where they are ragged, lists are left in that."""
+    shape: list[int] = []
+    elements: list[Any] = [value.tolist() if isinstance(value, np.ndarray) else value]
+    while elements and all(isinstance(part, list | tuple) for part in elements):
+        sizes = set(map(len, elements))
+        if len(sizes) > 1:
+            break
+        shape.append(sizes.pop())
+        elements = list(chain.from_iterable(elements))
+    return tuple(shape), elements
 
 
 def fits(column: Column, shape: tuple[int, ...]) -> bool:
@@ -208,7 +263,10 @@ def array_of(column: Column, values: list[Any]) -> NDArray[Any]:
             made = _numbers(column, np.array(values, dtype=object))
         return made.astype(column.dtype)
     if column.shape:
-        return np.array(values, dtype=object)
+        made = np.array(values, dtype=object)
+        if list in set(map(type, made.ravel().tolist())):
+            raise ValueError("the values have different shapes")
+        return made
     made = np.empty(len(values), dtype=object)
     made[:] = values
     return made

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from salver.errors import InputError
-from salver.types.checks import FLOAT32_MAX, Refused, array_of, expectation, fits, is_missing
+from salver.types.checks import FLOAT32_MAX, LARGEST, Refused, array_of, expectation, fits, is_missing
 from salver.types.policies import (
     UNKNOWN,
     Flagged,
@@ -152,7 +152,7 @@ class RowChecker:
             return values.astype(column.dtype)
         numbers = values.astype(np.float64) if values.dtype.kind != "f" else values
         flat = numbers.reshape(len(numbers), -1) if numbers.size else numbers.reshape(len(numbers), 0)
-        limit = FLOAT32_MAX if column.dtype == "float32" else math.inf
+        limit = LARGEST.get(column.dtype, math.inf)
         gone = np.isnan(flat)
         far = np.abs(flat) > limit if limit < math.inf else np.isinf(flat)
         if is_governed(column) and not column.shape and (gone.any() or far.any()):
@@ -180,7 +180,8 @@ class RowChecker:
                 flags.setdefault(row, {})[column.name] = kept.flag
                 kept = kept.value
             checked.append(kept)
-        return array_of(column, checked)
+        made = array_of(column, checked)
+        return made.reshape(values.shape) if column.shape and not len(made) else made  # of no rows, too, the shape is told
 
     def _flagged(self, checked: list[Any], flags: Flags) -> Flagged:
         row = Flagged(value.value if type(value) is Noted else value for value in checked)

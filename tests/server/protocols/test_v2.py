@@ -120,6 +120,7 @@ def test_the_id_is_given_back_and_parameters_are_tolerated(several: Served) -> N
     assert answer.json()["model_name"] == "simple"
     assert answer.json()["model_version"] == "1"
     assert "id" not in infer(several, "simple", simple()).json()
+    assert "id" not in infer(several, "simple", simple(id=None)).json()
 
 
 @pytest.mark.parametrize(
@@ -148,6 +149,8 @@ def test_missing_and_infinite_numbers(several: Served) -> None:
 def test_no_rows(several: Served) -> None:
     empty = {"inputs": [tensor("INPUT0", "FP32", [0, 4], [])]}
     assert outputs(infer(several, "identity_fp32", empty))["OUTPUT0"] == tensor("OUTPUT0", "FP32", [0, 4], [])
+    texts = {"inputs": [tensor("INPUT0", "BYTES", [0, 2], [])]}
+    assert outputs(infer(several, "simple_identity", texts))["OUTPUT0"] == tensor("OUTPUT0", "BYTES", [0, 2], [])
     assert outputs(infer(several, "iris_model", {"inputs": [tensor("X", "FP64", [0, 4], [])]}))["probabilities"]["shape"] == [
         0,
         3,
@@ -373,7 +376,16 @@ def test_bare_bytes_of_the_only_input(several: Served) -> None:
     assert "text" in refused(binary(several, "simple_identity", None, raw, "0"))
 
 
-def test_binary_answers_are_compressed_like_others(several: Served) -> None:
+def test_large_answers_are_compressed_as_they_are_accepted(several: Served) -> None:
+    many = 20_000
+    body = {"inputs": [tensor("INPUT0", "FP32", [1, many], [0.5] * many)], "parameters": ALL}
+    for coding in ("gzip", "deflate"):
+        answer = infer(several, "identity_fp32", body, {"accept-encoding": coding})
+        assert answer.headers["content-encoding"] == coding
+        assert blobs(answer) == {"OUTPUT0": np.full(many, 0.5, "<f4").tobytes()}
+
+
+def test_binary_bodies_are_compressed_like_others(several: Served) -> None:
     raw = np.array([[1.5, 2.5]], "<f4").tobytes()
     head = json.dumps({"inputs": [sized("INPUT0", "FP32", [1, 2], 8)], "parameters": ALL}).encode()
     headers = {"inference-header-content-length": str(len(head)), "content-encoding": "gzip"}
@@ -420,7 +432,10 @@ def test_a_model_is_unloaded_and_loaded_again(several: Served) -> None:
     listed = httpx.post(f"{several.url}/v2/repository/index").json()
     assert {"name": "unloadable", "version": "", "state": "UNAVAILABLE", "reason": "unloaded"} in listed
     assert httpx.get(f"{several.url}/v2/health/ready").json() == {"ready": True}
-    assert httpx.post(f"{url}/load", content=b"{}").json() == {"name": "unloadable", "load": True}
+    overridden = {"parameters": {"config": "{}", "file:1/model.onnx": "AAAA"}}
+    assert "files are not taken" in refused(httpx.post(f"{url}/load", json=overridden))
+    assert "JSON" in refused(httpx.post(f"{url}/load", content=b"{"))
+    assert httpx.post(f"{url}/load", json={"parameters": {"config": "{}"}}).json() == {"name": "unloadable", "load": True}
     assert (model(""), model("/ready")) == (200, 200)
     assert outputs(infer(several, "unloadable", body))["OUTPUT0"]["data"] == [2.5]
     for verb in ("load", "unload"):
@@ -446,4 +461,5 @@ def test_statistics(several: Served) -> None:
     (stats,) = get(several, "/v2/models/simple/stats")["model_stats"]
     assert stats["name"] == "simple"
     assert stats["inference_count"] >= stats["execution_count"] > 0
+    assert stats["inference_stats"]["success"]["ns"] > 0 == stats["inference_stats"]["cache_hit"]["ns"]
     assert {entry["name"] for entry in get(several, "/v2/models/stats")["model_stats"]} >= {"simple", "churn"}

@@ -26,6 +26,7 @@ MEDIA: dict[str, Name] = {
 TABLES = re.compile(rb"csv|jsonl|ndjson|arrow|parquet", re.IGNORECASE)
 """What each of them has in its name; a header without it speaks of no table."""
 
+_QUALITY = re.compile(r"[01](\.[0-9]{0,3})?")
 _ANYTHING = frozenset(("*/*", "application/*", ""))
 _JSON_TYPES = frozenset((JSON, "text/json"))
 
@@ -65,7 +66,7 @@ def accepted(accept: str, asked: Name | None) -> Name | None:
     """
     if not accept:
         return asked
-    for kind in map(_bare, accept.split(",")):
+    for kind in preferred(accept):
         if kind in _ANYTHING:
             return asked
         if kind in _JSON_TYPES:
@@ -75,6 +76,12 @@ def accepted(accept: str, asked: Name | None) -> Name | None:
     if asked is None:
         return None
     raise InputError(f"an answer can be {JSON}, {', '.join(MEDIA)}; say one of them in Accept", code="not_acceptable")
+
+
+def preferred(accept: str) -> list[str]:
+    """The media types of an Accept header, what is wanted most first; those that are not wanted are left out."""
+    kinds = [(_quality(kind), _bare(kind)) for kind in accept.split(",") if kind.strip()]
+    return [kind for quality, kind in sorted(kinds, key=lambda one: -one[0]) if quality > 0]
 
 
 def media_type(name: Name) -> str:
@@ -93,6 +100,14 @@ def module(name: Name) -> Format:
             code="unsupported_encoding",
         ) from error
     return made
+
+
+def _quality(kind: str) -> float:
+    for parameter in kind.split(";")[1:]:
+        name, _, value = parameter.partition("=")
+        if name.strip().lower() == "q" and _QUALITY.fullmatch(value.strip()):
+            return float(value)
+    return 1.0
 
 
 def _bare(kind: str) -> str:

@@ -14,7 +14,7 @@ from salver.server.openapi.plain import plain_paths
 from salver.server.openapi.v2 import v2_paths, v2_schemas
 from salver.server.predict import KEY_CHARACTERS
 from salver.server.problems import MEDIA_TYPE, STATUS, TITLES
-from salver.server.schemas import Schema, answer_schema, output_schema, row_schema
+from salver.server.schemas import Schema, answer_schema, named_row_schema, output_schema, row_schema
 from salver.version import __version__
 
 _TABLES = ("csv", "lines", "arrow", "parquet")
@@ -102,7 +102,13 @@ def _request(lane: Lane) -> Schema:
         ask = {"probabilities": {"type": "boolean", "description": "Answer the probability of each class too."}}
     one = {"features": row, **ask, "key": key}
     many = {"instances": {"type": "array", "items": row}, **ask, "keys": {"type": ["array", "null"], "items": key}}
-    return {"oneOf": [closed("One row", one, ["features"]), closed("Several rows", many, ["instances"])]}
+    forms = [closed("One row", one, ["features"]), closed("Several rows", many, ["instances"])]
+    if not any(column.shape for column in lane.model.signature.columns):
+        rows: Schema = {"type": "array", "items": {"allOf": [row, {"type": ["array", "object"]}]}, "minItems": 1}
+        forms.append(closed("Several rows, as tutorials have them", many | {"features": rows}, ["features"]))
+        del forms[-1]["properties"]["instances"]
+    bare = named_row_schema(lane.model.signature) | {"title": "One row whose columns are the members", "minProperties": 1}
+    return {"anyOf": [*forms, bare]}
 
 
 def _answer(lane: Lane) -> Schema:
@@ -138,6 +144,7 @@ def _problem(codes: list[str]) -> Schema:
         "title": TEXT,
         "status": {"type": "integer"},
         "detail": TEXT,
+        "error": TEXT,
         "code": {"enum": codes},
     }
     known: Schema = {"column": TEXT, "row": {"type": "integer", "minimum": 0}, "expected": TEXT}

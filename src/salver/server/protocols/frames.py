@@ -20,7 +20,7 @@ _decoder = msgspec.json.Decoder(Any)
 
 class _Split(msgspec.Struct, forbid_unknown_fields=True):
     data: list[list[Any]]
-    columns: list[str] | None = None
+    columns: list[str | int] | None = None
     index: list[Any] | None = None
 
 
@@ -42,9 +42,18 @@ def rows(codec: RowCodec, body: Any) -> list[Row]:
     field, given = fields[0], named[fields[0]]
     if field == "dataframe_split":
         return _split(codec, given)
-    if field == "dataframe_records" and not isinstance(given, list):
-        raise InputError("Dataframe records format must be a list of records. Got dictionary.", code="invalid_body")
+    if field == "dataframe_records":
+        if not isinstance(given, list):
+            raise InputError("Dataframe records format must be a list of records. Got dictionary.", code="invalid_body")
+        return codec.by_row([known(codec, row) for row in cast("list[Any]", given)])
     return instances(codec, given)
+
+
+def known(codec: RowCodec, row: Any) -> Any:
+    """A row of a data frame without columns that the model does not have: MLflow reads over them, unless the model minds."""
+    if not isinstance(row, dict) or not codec.ignores_unknown:
+        return row
+    return {name: value for name, value in cast("dict[str, Any]", row).items() if name in codec.names}
 
 
 def instances(codec: RowCodec, given: Any) -> list[Row]:
@@ -69,9 +78,14 @@ def _split(codec: RowCodec, given: Any) -> list[Row]:
         raise _no_frame() from error
     widths = {len(row) for row in split.data}
     names = split.columns
-    if (split.index is not None and len(split.index) != len(split.data)) or (names and widths - {len(names)}):
+    if split.index is not None and len(split.index) != len(split.data):
         raise _no_frame()
-    return codec.by_row([dict(zip(names, row, strict=True)) for row in split.data] if names else split.data)
+    if names and (len(set(names)) < len(names) or widths - {len(names)}):
+        raise _no_frame()
+    counted = names == list(range(len(names or ())))  # as pandas calls the columns of a frame that was made without names
+    if not names or (counted and not codec.lane.model.signature.named):
+        return codec.by_row(split.data)
+    return codec.by_row([known(codec, dict(zip(map(str, names), row, strict=True))) for row in split.data])
 
 
 def _no_frame() -> InputError:

@@ -21,10 +21,11 @@ from salver.server.body import read_body
 from salver.server.formats import csv, media
 from salver.server.formats.media import Part
 from salver.server.problems import headers_of, status_of
-from salver.server.protocols import frames
+from salver.server.protocols import frames, npy
 from salver.server.protocols.codecs import Codecs
 from salver.server.protocols.rows import RowCodec
 from salver.server.settings import Settings
+from salver.types.reference import Reference
 from salver.types.rows import Row
 from salver.types.signature import Columns, rows_of
 from salver.version import __version__
@@ -34,6 +35,7 @@ _JSON = "application/json"
 _CSV = "text/csv"
 _ERRORS = {400: "BAD_REQUEST", 404: "RESOURCE_DOES_NOT_EXIST", 429: "REQUEST_LIMIT_EXCEEDED", 503: "TEMPORARILY_UNAVAILABLE"}
 _ANY = ("", "*/*", "application/*")
+_ANSWERS = (_JSON, _CSV, npy.MEDIA)
 
 Checked = tuple[list[Row] | None, Columns | None, int]
 
@@ -75,9 +77,11 @@ class InvocationsFace:
         return Response(msgspec.json.encode(limits), media_type=_JSON)
 
     async def invocations(self, http: Request) -> Response:
+        """Of the model in the path, where there is one, else of the default."""
         arrived_ns = time.perf_counter_ns()
-        kind, accept = _kind(http.headers.get("content-type", "")), self._accepted(http)
-        with self._codecs.lane(None, http.headers.get).held() as lane:
+        kind, accept = self._kind(http.headers.get("content-type", "")), self._accepted(http)
+        model = http.path_params.get("model")
+        with self._codecs.lane(Reference.parse(model) if model else None, http.headers.get).held() as lane:
             codec = RowCodec(lane, self._limits)
             content = await read_body(http)
             lane.require_room(len(content))
@@ -90,11 +94,15 @@ class InvocationsFace:
         predictions = codec.predictions(batch, start, count)
         if accept == _CSV:
             return Response("".join(f"{_cell(value)}\n" for value in predictions), media_type=_CSV)
+        if accept == npy.MEDIA:
+            return Response(npy.write(predictions), media_type=npy.MEDIA)
         return Response(msgspec.json.encode(predictions if bare else {"predictions": predictions}), media_type=_JSON)
 
     def _question(self, codec: RowCodec, kind: str, content: bytes) -> tuple[Checked, bool]:
         """What is asked, and whether the answer is a bare list."""
         signature = codec.lane.model.signature
+        if kind == npy.MEDIA:
+            return _checked(codec, Part(None, npy.read(content, signature.names))), True
         if kind == _CSV:
             parts = csv.read(io.BytesIO(content), signature, self._limits.rows + 1, header=not self._sagemaker)
             return _checked(codec, next(parts, Part([], None))), self._sagemaker
@@ -107,37 +115,35 @@ class InvocationsFace:
         return (rows, None, len(rows)), bare
 
     def _accepted(self, http: Request) -> str:
-        """How SageMaker's client wants its answer; MLflow's are all in JSON."""
-        accept = [one.partition(";")[0].strip().lower() for one in http.headers.get("accept", "").split(",")]
+        """How SageMaker's client wants its answer; MLflow's are all in JSON. Raises InputError."""
         if not self._sagemaker:
             return _JSON
-        found = next((kind for kind in accept if kind in (_JSON, _CSV)), None)
-        if found is None and not any(kind in _ANY for kind in accept):
-            raise InputError(f"an answer can be {_JSON} or {_CSV}", code="not_acceptable")
-        return found or self._accept
+        kinds = media.preferred(http.headers.get("accept", "")) or [""]
+        found = next((kind for kind in kinds if kind in _ANSWERS or kind in _ANY), None)
+        if found is None:
+            raise InputError(f"an answer can be {', '.join(_ANSWERS)}", code="not_acceptable")
+        return self._accept if found in _ANY else found
+
+    def _kind(self, content_type: str) -> str:
+        """The media type of a body; JSON where nothing is said. Raises InputError for what is not read here."""
+        kind, _, parameters = content_type.partition(";")
+        kind = kind.strip().lower() or _JSON
+        said = [one.strip().lower().replace('"', "") for one in parameters.split(";") if one.strip()]
+        if not self._sagemaker and any(one not in ("charset=utf-8", "charset=utf8") for one in said):
+            raise InputError("the only parameter of a content type that is known is charset=utf-8", code="unsupported_encoding")
+        known = [_JSON, *media.MEDIA, *([npy.MEDIA] if self._sagemaker else [])]
+        if kind not in known:
+            raise InputError(f"Unrecognized content type; a body is {', '.join(known)}", code="unsupported_encoding")
+        return kind
 
 
 def _checked(codec: RowCodec, part: Part) -> Checked:
     if part.rows is not None:
-        rows = codec.by_row(part.rows)
+        rows = codec.by_row([frames.known(codec, row) for row in part.rows])
         return rows, None, len(rows)
     assert part.columns is not None
-    columns = codec.lane.model.checker.check_columns(part.columns)
+    columns = codec.lane.model.checker.check_columns(frames.known(codec, part.columns))
     return None, columns, rows_of(columns)
-
-
-def _kind(content_type: str) -> str:
-    """The media type of a body; JSON where nothing is said. Raises InputError for what is not read here."""
-    kind, _, parameters = content_type.partition(";")
-    kind = kind.strip().lower() or _JSON
-    said = [one.strip().lower().replace('"', "") for one in parameters.split(";") if one.strip()]
-    if any(one not in ("charset=utf-8", "charset=utf8") for one in said):
-        raise InputError("the only parameter of a content type that is known is charset=utf-8", code="unsupported_encoding")
-    if kind != _JSON and kind not in media.MEDIA:
-        raise InputError(
-            f"Unrecognized content type; a body is {_JSON} or {', '.join(media.MEDIA)}", code="unsupported_encoding"
-        )
-    return kind
 
 
 def _cell(value: Any) -> str:

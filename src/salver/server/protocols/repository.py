@@ -12,6 +12,7 @@ from salver.engine.lane import Lane
 from salver.errors import NotFound
 from salver.server.protocols.infer import Metadata
 
+_NEVER = {"count": 0, "ns": 0}
 _STATES = {"loading": "LOADING", "failed": "UNAVAILABLE"}
 
 
@@ -60,6 +61,7 @@ async def unload(engine: Engine, name: str) -> None:
 def statistics(lane: Lane) -> dict[str, Any]:
     """Counts and times of a version, as the protocol names them."""
     stats = lane.stats
+    unknown = dict.fromkeys(("compute_input", "compute_output", "cache_hit", "cache_miss"), _NEVER)  # not told apart here
     durations = {"success": stats.latency_s, "queue": stats.queue_s, "compute_infer": stats.predict_s}
     counted = {name: {"count": seen.count, "ns": round(seen.sum * 1e9)} for name, seen in durations.items()}
     return {
@@ -67,7 +69,7 @@ def statistics(lane: Lane) -> dict[str, Any]:
         "version": str(lane.model.version),
         "inference_count": stats.rows,
         "execution_count": stats.predict_s.count,
-        "inference_stats": {**counted, "fail": {"count": sum(stats.errors.values()), "ns": 0}},
+        "inference_stats": {**unknown, **counted, "fail": {"count": sum(stats.errors.values()), "ns": 0}},
     }
 
 

@@ -19,7 +19,9 @@ class RowCodec:
     def __init__(self, lane: Lane, limits: Limits) -> None:
         self.lane = lane
         self._limits = limits
-        self._checker, self._names = lane.model.checker, lane.model.signature.names
+        self._checker = lane.model.checker
+        self.names = lane.model.signature.names
+        self.ignores_unknown = lane.model.signature.on_unknown is None  # where a protocol reads over columns
         self.outputs = [output for output in lane.model.signature.outputs if output.name not in ("probabilities", "scores")]
 
     def by_row(self, instances: list[Any]) -> list[Row]:

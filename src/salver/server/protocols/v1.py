@@ -8,7 +8,7 @@ from __future__ import annotations
 import base64
 import binascii
 import time
-from typing import Any, cast
+from typing import Any, Literal, cast
 
 import msgspec
 from msgspec import UNSET
@@ -37,6 +37,10 @@ DEFAULT = "serving_default"
 _JSON = "application/json"
 _LARGEST = 2**63 - 1
 _BYTES = "_bytes"  # TensorFlow's outputs of that ending are bytes, and go in base64
+
+
+Form = Literal["rows", "columns", "value"]
+"""How a question has its rows, and so its answer: row by row, by column, or as the only row's only value."""
 
 
 class _Predict(msgspec.Struct):
@@ -106,9 +110,9 @@ class V1Face:
             lane.require_room(len(content))
             asked = reading.read(_decoder, content, self._codecs.limits)
             outputs = _outputs(codec, asked.signature_name)
-            by_row, rows = _rows(codec, asked)
+            form, rows = _rows(codec, asked)
             batch, start = await ask(http, lane, arrived_ns=arrived_ns, size_bytes=len(content), count=len(rows), rows=rows)
-        return _json(_answer(codec, outputs, by_row, batch, start, len(rows)))
+        return _json(_answer(codec, outputs, form, batch, start, len(rows)))
 
     async def unknown(self, http: Request) -> Response:
         raise NotFound("Malformed request: of the verbs of a model, only :predict is known here")
@@ -140,8 +144,8 @@ def _outputs(codec: RowCodec, signature: str) -> list[Output]:
     return [found]
 
 
-def _rows(codec: RowCodec, asked: _Predict) -> tuple[bool, list[Row]]:
-    """Whether it was asked by row, and the checked rows. Raises InputError."""
+def _rows(codec: RowCodec, asked: _Predict) -> tuple[Form, list[Row]]:
+    """How it was asked, and the checked rows. Raises InputError."""
     if (asked.instances is UNSET) == (asked.inputs is UNSET):
         raise InputError("the body must have exactly one of 'instances' (by row) and 'inputs' (by column)", code="invalid_body")
     given = _unpacked(asked.inputs if asked.instances is UNSET else asked.instances)
@@ -150,17 +154,25 @@ def _rows(codec: RowCodec, asked: _Predict) -> tuple[bool, list[Row]]:
             raise InputError('Expected "instances" to be a list', code="invalid_body")
         if not given:
             raise InputError("No values in 'instances' array", code="invalid_body")
-        return True, codec.by_row(cast("list[Any]", given))
+        listed = cast("list[Any]", given)
+        if len({isinstance(row, dict) for row in listed}) > 1:
+            raise InputError("Expecting every instance to be an object, or none of them", code="invalid_body")
+        return "rows", codec.by_row(listed)
     if isinstance(given, dict):
-        return False, codec.by_column(cast("dict[str, Any]", given))
-    if not isinstance(given, list):
+        named = cast("dict[str, Any]", given)
+        if len(codec.names) == 1 == len(named) and not any(isinstance(value, list) for value in named.values()):
+            return "value", codec.by_row([named])
+        return "columns", codec.by_column(named)
+    if isinstance(given, list):
+        return "columns", codec.by_row(cast("list[Any]", given))
+    if len(codec.names) > 1:
         raise InputError('"inputs" must be a list, or an object of lists by input name', code="invalid_body")
-    return False, codec.by_row(cast("list[Any]", given))
+    return "value", codec.by_row([given])
 
 
-def _answer(codec: RowCodec, outputs: list[Output], by_row: bool, batch: Batch, start: int, count: int) -> dict[str, Any]:
+def _answer(codec: RowCodec, outputs: list[Output], form: Form, batch: Batch, start: int, count: int) -> dict[str, Any]:
     values = {output.name: _packed(output, codec.values(output, batch, start, count)) for output in outputs}
-    if by_row:
+    if form == "rows":
         only = len(values) == 1
         rows = (
             next(iter(values.values()))
@@ -168,6 +180,8 @@ def _answer(codec: RowCodec, outputs: list[Output], by_row: bool, batch: Batch, 
             else [dict(zip(values, row, strict=True)) for row in zip(*values.values(), strict=True)]
         )
         return {"predictions": rows}
+    if form == "value":
+        values = {name: column[0] for name, column in values.items()}
     return {"outputs": next(iter(values.values())) if len(values) == 1 else values}
 
 

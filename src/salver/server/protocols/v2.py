@@ -16,6 +16,7 @@ from salver.errors import InputError, SalverError
 from salver.server import reading
 from salver.server.asking import ask
 from salver.server.body import LARGE_BYTES, read_body
+from salver.server.encodings import encoded
 from salver.server.problems import headers_of
 from salver.server.protocols import repository, v2_body
 from salver.server.protocols.codecs import Codecs
@@ -33,6 +34,11 @@ class _Index(msgspec.Struct):
     ready: bool = False
 
 
+class _Load(msgspec.Struct):
+    parameters: dict[str, Any] | None = None
+
+
+_load_decoder = msgspec.json.Decoder(_Load)
 _index_decoder = msgspec.json.Decoder(_Index)
 
 
@@ -123,9 +129,11 @@ class V2Face:
         answer, length = (
             await asyncio.to_thread(v2_body.write, codec, body, outputs) if large else v2_body.write(codec, body, outputs)
         )
+        answer, headers = await encoded(http.headers.get("accept-encoding", ""), answer, large)
         if length is None:
-            return Response(answer, media_type=_JSON)
-        return Response(answer, headers={LENGTH_HEADER: str(length)}, media_type="application/octet-stream")
+            return Response(answer, headers=headers, media_type=_JSON)
+        headers[LENGTH_HEADER] = str(length)  # before any compression
+        return Response(answer, headers=headers, media_type="application/octet-stream")
 
     async def stats(self, http: Request) -> Response:
         lanes = [self._find(http).lane] if "model" in http.path_params else self._codecs.lanes()
@@ -137,6 +145,9 @@ class V2Face:
 
     async def load(self, http: Request) -> Response:
         name = Reference.parse(http.path_params["model"]).name
+        asked = reading.read(_load_decoder, await read_body(http) or b"{}", self._codecs.limits)
+        if any(parameter.startswith("file:") for parameter in asked.parameters or ()):
+            raise InputError("models are loaded as the server was started with them; files are not taken", code="invalid_body")
         await repository.load(self._engine, name)
         return _json({"name": name, "load": True})
 

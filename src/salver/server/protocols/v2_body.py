@@ -50,7 +50,7 @@ class _Parameters(msgspec.Struct):
 class _Infer(msgspec.Struct):
     inputs: list[_Input]
     outputs: list[_Output] | None = None
-    id: str | UnsetType = UNSET
+    id: str | None = None
     parameters: _Parameters | None = None
 
 
@@ -140,7 +140,8 @@ def _decoded(codec: Codec, head: bytes, rest: memoryview | None) -> Body:
         inputs.append(Tensor(tensor.name, tensor.datatype, array))
     if rest is not None and place != len(rest):
         raise InputError("unexpected additional input data behind the inputs' own bytes", code="invalid_body")
-    return Body(inputs, [output.name for output in asked.outputs or ()], _binary(asked), _classify(asked), asked.id)
+    asked_id = UNSET if asked.id is None else asked.id
+    return Body(inputs, [output.name for output in asked.outputs or ()], _binary(asked), _classify(asked), asked_id)
 
 
 def _binary(asked: _Infer) -> frozenset[str] | None:

@@ -21,6 +21,8 @@ from salver.server.protocols.rows import RowCodec
 from salver.server.settings import Protocols
 
 _JSON = "application/json"
+SHORT_PATH = "/predict"
+"""The route where Salver's own bodies are answered too."""
 
 Handler = Callable[[Request], Awaitable[Response]]
 
@@ -37,7 +39,7 @@ class VertexFace:
         """The routes, where any are wanted, behind the gate: who may ask is as on the native ones."""
         health, predict = self._protocols.vertex_health, self._protocols.vertex_predict
         made = guard([Route(health, self.health)], gate, "/health/ready") if health else []
-        return made + (guard([Route(predict, self.predict, methods=["POST"])], gate, "/predict") if predict else [])
+        return made + (guard([Route(predict, self.predict, methods=["POST"])], gate, SHORT_PATH) if predict else [])
 
     async def health(self, http: Request) -> Response:
         return Response(b"{}", 200 if self._codecs.engine.all_ready else 503, media_type=_JSON)
@@ -50,7 +52,7 @@ class VertexFace:
             lane.require_room(len(content))
             body = frames.loads(content, self._codecs.limits)
             named = cast("dict[str, Any]", body) if isinstance(body, dict) else {}
-            if "features" in named:
+            if "features" in named or ("instances" not in named and self._protocols.vertex_predict == SHORT_PATH):
                 http.state.body = content
                 return await self._native(http)
             given = named.get("instances")
