@@ -26,6 +26,8 @@ from tests.serving import Served, free_port, serving
 RPC = Path(__file__).resolve().parents[3] / "src" / "salver" / "server" / "rpc"
 APART = [("grpc.use_local_subchannel_pool", 1)]
 """A connection of its own."""
+WAYS: list[dict[str, Any]] = [{"compression": grpc.Compression.Gzip}, *([{}] * 3), *([{"timeout": 30.0}] * 3)]
+"""Of the same call: by way of grpclib; when its head is new, and when it is known; the same with a deadline."""
 UNLIMITED = [("grpc.max_send_message_length", -1), ("grpc.max_receive_message_length", -1)]
 
 
@@ -38,26 +40,27 @@ def channel(several: Served) -> Iterator[grpc.Channel]:
 def call(channel: grpc.Channel, name: str, content: Any, timeout_s: float = 30.0, service: str = SERVICE) -> Any:
     """The answer to a message, or to bytes as they are.
 
-    ModelInfer is called with a deadline and without, which are answered by different code.
+    ModelInfer is called in each of WAYS, which are answered by different code.
     """
     request = content if isinstance(content, bytes) else content.SerializeToString()
     read = message(f"{name}Response").FromString if service == SERVICE else None
     ask = channel.unary_unary(f"/{service}/{name}", None, read)
     answer = ask(request, timeout=timeout_s)
     if name == "ModelInfer" and b"prediction_id" not in request:
-        assert ask(request) == answer
+        for way in WAYS:
+            assert ask(request, **way) == answer
     return answer
 
 
 def refused(channel: grpc.Channel, name: str, content: Any, timeout_s: float = 30.0) -> tuple[str, str, str]:
     """The status, our own code, and the text."""
     request, said = content if isinstance(content, bytes) else content.SerializeToString(), []
-    for limit_s in (timeout_s, None):  # as in `call`
+    for way in ({"timeout": timeout_s}, *WAYS):
         with pytest.raises(grpc.RpcError) as raised:
-            channel.unary_unary(f"/{SERVICE}/{name}")(request, timeout=limit_s)
+            channel.unary_unary(f"/{SERVICE}/{name}")(request, **way)
         code = dict(raised.value.trailing_metadata() or ()).get("salver-code", "")
         said.append((raised.value.code().name, code, raised.value.details() or ""))
-    assert said[0] == said[1]
+    assert len(set(said)) == 1
     return said[0]
 
 
@@ -219,13 +222,26 @@ def test_an_expired_deadline_leaves_the_queue(slow: Served) -> None:
         stub = channel.unary_unary(f"/{SERVICE}/ModelInfer", None, message("ModelInferResponse").FromString)
         first = stub.future(number(1).SerializeToString(), timeout=30)
         time.sleep(0.1)  # it is with the model; what comes now waits behind it
-        expired = [stub.future(number(2).SerializeToString(), timeout=0.1) for _ in range(3)]
-        assert [one.exception().code() for one in expired] == [grpc.StatusCode.DEADLINE_EXCEEDED] * 3
+        ways = [{}, {}, {}, WAYS[0]]
+        expired = [stub.future(number(2).SerializeToString(), timeout=0.1, **way) for way in ways]
+        assert [one.exception().code() for one in expired] == [grpc.StatusCode.DEADLINE_EXCEEDED] * 4
         assert list(first.result().outputs[0].contents.fp64_contents) == [1]
-        assert list(call(channel, "ModelInfer", number(3)).outputs[0].contents.fp64_contents) == [3]
+        assert list(stub(number(3).SerializeToString()).outputs[0].contents.fp64_contents) == [3]
     metrics = httpx.get(f"{slow.url}/metrics").text
-    assert 'salver_requests_abandoned_total{model="slow",route="live",version="1"} 3.0' in metrics
-    assert 'salver_predictions_total{model="slow",route="live",version="1"} 3.0' in metrics
+    assert 'salver_requests_abandoned_total{model="slow",route="live",version="1"} 4.0' in metrics
+    assert 'salver_predictions_total{model="slow",route="live",version="1"} 2.0' in metrics
+
+
+def test_a_server_says_that_a_deadline_is_over(slow: Served) -> None:
+    """Also to a client that does not look at its own clock."""
+    stub_of = lambda channel: channel.unary_unary(f"/{SERVICE}/ModelInfer")  # noqa: E731
+    with grpc.insecure_channel(slow.grpc) as busy, grpc.insecure_channel(slow.grpc, options=APART) as channel:
+        running = stub_of(busy).future(number(1).SerializeToString())
+        time.sleep(0.1)
+        with pytest.raises(grpc.RpcError) as raised:
+            stub_of(channel)(number(2).SerializeToString(), metadata=[("grpc-timeout", "50m")])
+        assert raised.value.code() is grpc.StatusCode.DEADLINE_EXCEEDED
+        assert running.result()
 
 
 def test_who_cancels_leaves_the_queue(tmp_path: Path) -> None:

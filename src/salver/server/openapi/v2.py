@@ -76,7 +76,7 @@ def v2_schemas(lanes: list[Lane]) -> dict[str, Schema]:
         "shape": listed({"type": "integer", "minimum": 0}),
         "data": {"type": "array", "description": "In row-major order, flat or nested as the shape."},
     }
-    tensors, more = listed(typed(tensor)), {"id": TEXT, "parameters": MAYBE, "outputs": _wanted(TEXT)}
+    tensors, more = listed(typed(tensor)), {"id": {"type": ["string", "null"]}, "parameters": MAYBE, "outputs": _wanted(TEXT)}
     made: dict[str, Schema] = {
         "V2Request": typed({**more, "inputs": tensors | {"minItems": 1}}, *more),
         "V2Answer": typed({"model_name": TEXT, "model_version": TEXT, "id": TEXT, "outputs": tensors}, "id"),
