@@ -1,20 +1,24 @@
 """How often drift monitors cry wolf, and what they see: Salver's rule beside Evidently's and NannyML's defaults, in one run.
 
-`python -m benchmarks.drift [--write] [--seconds 12] [--columns 1 20]`. Windows without any drift are drawn from what the
-reference was drawn from, row by row; one alarm of any column is an alarm of the window. Salver judges 1,000 windows a cell of
-the table, over ten references, unless these take longer than `--ours` seconds of the processor. The others are slower: each of
-their cells has as many windows as fit in `--seconds`, and the table says how many. No threshold was chosen by looking at
-windows of this seed.
+`python -m benchmarks.drift [--write] [--cell 300x200 …] [--tool salver …] [--seconds 60]`. Windows without any drift are drawn
+from what the reference was drawn from, row by row, and each row is counted; one alarm of any column is an alarm of the window.
+Salver judges 1,000 windows a cell of the table, over ten references. The others are slower: each of their cells has as many
+windows, up to 1,000, as fit in `--seconds` of the processor, one at least, and the table says how many. No threshold was chosen
+by looking at windows of this seed.
+
+Each cell is kept in a file of its own as soon as it is done, so that cells can be run one at a time, or several at once.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import math
 import os
 import time
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -33,7 +37,10 @@ REFERENCE = 10_000
 WINDOWS = 1_000
 REFERENCES = 10
 SEED = 20261125
-PAGE = Path(__file__).resolve().parents[1] / "docs" / "measured.md"
+_NANNYML_VALUES = 4e7
+ROOT = Path(__file__).resolve().parents[1]
+PAGE = ROOT / "docs" / "measured.md"
+KEPT = ROOT / ".bench" / "drift"
 
 Table = dict[str, Any]
 
@@ -111,62 +118,103 @@ def window(profile: Profile, table: Table) -> Window:
     return window_of(profile, table, {})
 
 
-def ours(rows: int, width: int, seconds: float, seed: int) -> Share:
-    deadline, alarms, windows = time.process_time() + seconds, 0, 0
-    made = [np.random.default_rng([seed, width, rows, at]) for at in range(REFERENCES)]
-    profiles = [reference(drawn(REFERENCE, width, draw, at)) for at, draw in enumerate(made)]
-    while windows < WINDOWS and time.process_time() < deadline:
-        at = windows % REFERENCES
-        alarms += bool(judge(profiles[at], window(profiles[at], drawn(rows, width, made[at], at))).bad)
-        windows += 1
-    return Share(alarms, windows)
+@cache
+def profiles(width: int, seed: int) -> list[Profile]:
+    """The references, each with another kind of column first."""
+    return [reference(drawn(REFERENCE, width, np.random.default_rng([seed, width, at]), at)) for at in range(REFERENCES)]
+
+
+def salver(rows: int, width: int, seconds: float, seed: int) -> Share:
+    """1,000 windows, however long it takes."""
+    known, alarms = profiles(width, seed), 0
+    draws = [np.random.default_rng([seed, width, rows, at]) for at in range(REFERENCES)]
+    for i in range(WINDOWS):
+        profile, draw = known[i % REFERENCES], draws[i % REFERENCES]
+        alarms += bool(judge(profile, window(profile, drawn(rows, width, draw, i % REFERENCES))).bad)
+    return Share(alarms, WINDOWS)
+
+
+def _counted(windows: Iterator[list[bool]], seconds: float) -> Share:
+    """Alarms of windows, as they come, until the time is over."""
+    deadline, alarms, count = time.process_time() + seconds, 0, 0
+    for some in windows:
+        alarms, count = alarms + sum(some), count + len(some)
+        if count >= WINDOWS or time.process_time() > deadline:
+            break
+    return Share(alarms, count)
 
 
 def evidently(rows: int, width: int, seconds: float, seed: int) -> Share:
-    """Report([DataDriftPreset()]): an alarm where any column is said to have drifted."""
+    """DataDriftPreset's count of drifted columns, without the preset's charts: an alarm where it is not 0."""
     from evidently import Report
-    from evidently.presets import DataDriftPreset
+    from evidently.metrics import DriftedColumnsCount
 
-    draw, deadline, alarms, windows = np.random.default_rng([seed, width, rows]), time.process_time() + seconds, 0, 0
-    before = frame(drawn(REFERENCE, width, draw))
-    while windows < WINDOWS and time.process_time() < deadline:
-        found = Report([DataDriftPreset()]).run(frame(drawn(rows, width, draw)), before).dict()
-        drifted = next(one["value"]["count"] for one in found["metrics"] if "DriftedColumnsCount" in str(one))
-        alarms, windows = alarms + (drifted > 0), windows + 1
-    return Share(alarms, windows)
+    def windows() -> Iterator[list[bool]]:
+        draw = np.random.default_rng([seed, width, rows])
+        before = frame(drawn(REFERENCE, width, draw))
+        while True:
+            found = Report([DriftedColumnsCount()]).run(frame(drawn(rows, width, draw)), before).dict()
+            yield [found["metrics"][0]["value"]["count"] > 0]
+
+    return _counted(windows(), seconds)
 
 
 def nannyml(rows: int, width: int, seconds: float, seed: int) -> Share:
     """UnivariateDriftCalculator with its default methods; a reference of ten windows, as its default of ten chunks."""
     import nannyml as nml
 
-    if 10 * rows * width > 4e6:
-        return Share(0, 0)
-    draw, deadline, alarms, windows = np.random.default_rng([seed, width, rows]), time.process_time() + seconds, 0, 0
+    if 10 * rows * width > _NANNYML_VALUES:
+        return Share(0, 0)  # a table of pandas that would need more memory than the rest of the run together
+    draw = np.random.default_rng([seed, width, rows])
     before = frame(drawn(10 * rows, width, draw))
     categories = [name for name in before if before[name].dtype == object]
     calculator = nml.UnivariateDriftCalculator(column_names=list(before), chunk_size=rows, treat_as_categorical=categories)
     calculator.fit(before)
     many = max(1, min(50, int(2e6 / rows / width)))
-    while windows < WINDOWS and time.process_time() < deadline:
-        found = calculator.calculate(frame(drawn(many * rows, width, draw))).filter(period="analysis").to_df()
-        alerts = found[[column for column in found.columns if column[-1] == "alert"]].astype(bool)
-        alarms, windows = alarms + int(alerts.any(axis=1).sum()), windows + len(found)
-    return Share(alarms, windows)
+
+    def windows() -> Iterator[list[bool]]:
+        while True:
+            found = calculator.calculate(frame(drawn(many * rows, width, draw))).filter(period="analysis").to_df()
+            alerts = found[[column for column in found.columns if column[-1] == "alert"]].astype(bool)
+            yield alerts.any(axis=1).tolist()
+
+    return _counted(windows(), seconds)
 
 
-def false_alarms(widths: list[int], own_s: float, seconds: float, seed: int) -> str:
+TOOLS = {"salver": salver, "evidently": evidently, "nannyml": nannyml}
+
+
+def cell(rows: int, width: int, tools: list[str], seconds: float, seed: int) -> None:
+    """Run a cell of the table and keep it."""
+    path = _path(rows, width)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    found = {name: TOOLS[name](rows, width, seconds, seed) for name in tools}
+    path.write_text(json.dumps(_kept(path) | found))
+    print(_line(rows, width), flush=True)
+
+
+def false_alarms() -> str:
+    """The table of all cells that are kept."""
     lines = [
         "| rows in a window | columns | Salver | Evidently 0.7, defaults | NannyML 0.13, defaults |",
         "|--:|--:|--:|--:|--:|",
     ]
-    for width in widths:
-        for rows in SIZES:
-            found = [ours(rows, width, own_s, seed)]
-            found += [of(rows, width, seconds, seed) if seconds else Share(0, 0) for of in (evidently, nannyml)]
-            lines.append(f"| {rows:,} | {width} | {' | '.join(map(str, found))} |")
-            print(lines[-1], flush=True)
+    lines += [_line(rows, width) for width in WIDTHS for rows in SIZES]
     return "\n".join(lines) + "\n"
+
+
+def _line(rows: int, width: int) -> str:
+    kept = _kept(_path(rows, width))
+    shares = [Share(*kept.get(name, (0, 0))) for name in TOOLS]
+    return f"| {rows:,} | {width} | {' | '.join(map(str, shares))} |"
+
+
+def _kept(path: Path) -> dict[str, Any]:
+    return json.loads(path.read_text()) if path.exists() else {}
+
+
+def _path(rows: int, width: int) -> Path:
+    return KEPT / f"{rows}x{width}.json"
 
 
 def _shift(by: float) -> Callable[[Table, np.random.Generator], None]:
@@ -225,23 +273,31 @@ def power(seed: int, windows: int = 500) -> str:
     return "\n".join(lines) + "\n"
 
 
+def _size(text: str) -> tuple[int, int]:
+    rows, width = text.split("x")
+    return int(rows), int(width)
+
+
 def main() -> None:
+    every = [(rows, width) for width in WIDTHS for rows in SIZES]
     given = argparse.ArgumentParser(description=__doc__)
-    given.add_argument("--write", action="store_true", help="fill the tables in docs/measured.md")
-    given.add_argument("--seconds", type=float, default=12.0, help="for each cell of the others; 0: none")
-    given.add_argument("--ours", type=float, default=120.0, help="for each cell of Salver's, at most")
-    given.add_argument("--columns", type=int, nargs="*", default=list(WIDTHS), help="these rows of the table only")
+    given.add_argument("--write", action="store_true", help="fill the tables in docs/measured.md from the cells that are kept")
+    given.add_argument("--seconds", type=float, default=60.0, help="for each cell of the others")
+    given.add_argument("--cell", type=_size, nargs="*", default=every, help="as 300x200, rows and columns; by default all")
+    given.add_argument("--tool", nargs="*", choices=list(TOOLS), default=list(TOOLS), help="by default all")
+    given.add_argument("--power", action=argparse.BooleanOptionalAction, default=True, help="what is seen")
     given.add_argument("--seed", type=int, default=SEED)
     options = given.parse_args()
     warnings.simplefilter("ignore")
     os.environ |= {"NML_DISABLE_USAGE_LOGGING": "1", "DO_NOT_TRACK": "1"}  # they call home
-    wolf = false_alarms(options.columns, options.ours, options.seconds, options.seed)
-    whole = options.columns == list(WIDTHS)
-    seen = power(options.seed) if whole else ""
-    print(seen + "\n" + wolf)
-    if options.write and whole:
+    for rows, width in options.cell:
+        cell(rows, width, options.tool, options.seconds, options.seed)
+    seen = power(options.seed) if options.power else ""
+    print(seen + "\n" + false_alarms())
+    if options.write and seen:
         fill(PAGE, "power", seen)
-        fill(PAGE, "wolf", wolf)
+    if options.write:
+        fill(PAGE, "wolf", false_alarms())
 
 
 if __name__ == "__main__":

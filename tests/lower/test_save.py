@@ -12,6 +12,7 @@ import msgspec
 import numpy as np
 import pandas as pd
 import pytest
+from sklearn.compose import ColumnTransformer
 from sklearn.ensemble import RandomForestClassifier
 from sklearn.linear_model import LinearRegression, LogisticRegression
 from sklearn.pipeline import make_pipeline
@@ -259,6 +260,24 @@ def test_whole_numbers_stay_whole_where_the_model_looks(tmp_path: Path) -> None:
     step = FunctionTransformer(lambda frame: frame["visits"].astype(str).str.len().to_frame())
     saved = save(make_pipeline(step, LinearRegression()).fit(X[NUMBERS], y == "yes"), tmp_path, sample=X[NUMBERS])
     assert {column.name: column.dtype for column in saved.manifest.signature.columns}["visits"] == "int64"
+
+
+def test_columns_that_the_model_drops_are_of_the_kind_that_the_sample_shows(tmp_path: Path) -> None:
+    draw, rows = np.random.default_rng(0), 200
+    X = pd.DataFrame({"used": draw.normal(size=rows), "score": draw.random(rows), "visits": draw.integers(0, 5, rows)})
+    X["score"] = X["score"].where(X["score"] > 0.1)
+    X = X.assign(plan=draw.choice(["basic", "pro"], rows), member=draw.random(rows) < 0.5)
+    line = make_pipeline(ColumnTransformer([("used", "passthrough", ["used"])]), LinearRegression()).fit(X, X["used"])
+    saved = save(line, tmp_path, sample=X)
+    columns = {column.name: column for column in saved.manifest.signature.columns}
+    kinds = {"used": "float64", "score": "float64", "visits": "float64", "plan": "category", "member": "bool"}
+    assert {name: column.dtype for name, column in columns.items()} == kinds
+    assert columns["score"].nullable and columns["score"].low == X["score"].min()
+    assert columns["plan"].categories == ("basic", "pro") and columns["plan"].unseen
+    profile = msgspec.json.decode((folder_of(saved) / "profile.json").read_bytes(), type=Profile)
+    assert isinstance(profile.columns["score"].bins, NumberBins)
+    assert profile.columns["score"].missing == X["score"].isna().sum()
+    Model(open_artifact(folder_of(saved))).close()  # it has answered the rows of the sample as the original did
 
 
 def test_it_tells_what_it_does(churn: Any, tmp_path: Path) -> None:

@@ -1,8 +1,9 @@
-"""Statistics on counts: published figures to their digits, SciPy's to its own, and what must hold for any counts."""
+"""Statistics: SciPy's figures to its own digits, and what must hold for any counts. Published figures: test_oracles.py."""
 
 from __future__ import annotations
 
 import math
+import warnings
 from typing import Any
 
 import numpy as np
@@ -13,116 +14,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from salver.monitors import distances as d
+from salver.monitors import samples as t
 from salver.monitors import significance as s
 
-R = [16, 18, 16, 14, 12, 12]
-C = [16, 16, 16, 16, 16, 8]
+R, C = [16, 18, 16, 14, 12, 12], [16, 16, 16, 16, 16, 8]
 counts = st.lists(st.tuples(st.integers(0, 500), st.integers(0, 500)), min_size=1, max_size=12)
-
-
-def test_published_significance() -> None:
-    """Figures of Evidently's, frouros', TFDV's and alibi-detect's own tests."""
-    assert s.goodness_of_fit(R, C).p == pytest.approx(0.67309, abs=5e-6)
-    assert s.goodness_of_fit([2 * r for r in R], C).p == pytest.approx(0.67309, abs=5e-6)
-    assert s.rank_sum(R, C) == pytest.approx(0.96287, abs=5e-6)
-    assert s.goodness_of_fit([5, 5, 8], [4, 6, 8], likelihood=True).p == pytest.approx(0.8176, abs=5e-5)
-    found = s.two_sample([4, 2, 0], [1, 1, 4])
-    assert found.statistic == pytest.approx(6.13333333, abs=1e-8)
-    assert found.p == pytest.approx(0.04657615, abs=1e-8)
-    assert s.goodness_of_fit([223, 20, 25, 12, 13], [207, 20, 25, 14, 25]).p == pytest.approx(0.013227994814265176, rel=1e-12)
-    tables = {0.033: [[45, 45], [30, 60]], 0.181: [[6, 0], [3, 3]], 0.0021: [[6, 0], [0, 6]], 0.00078: [[90, 60], [60, 90]]}
-    for p, table in tables.items():  # published without their last digits
-        assert 0 <= s.fisher(table) - p < (1e-3 if p > 0.01 else 1e-4)
-    assert s.proportions(2, 3, 2, 4) == pytest.approx(0.66, abs=0.01)
-    assert s.kolmogorov_sf(0.8) == pytest.approx(0.5441, abs=5e-5)
-    assert s.kolmogorov_sf(3) == pytest.approx(0.0, abs=5e-5)
-    for q in (0.05, 0.1, 0.25):
-        assert (s.false_discovery([q - 1e-5] * 1000) < q).all()
-        assert not (s.false_discovery([q] * 1000) < q).any()
-
-
-def test_published_distances() -> None:
-    assert d.hellinger(R, C) == pytest.approx(0.06812, abs=1e-5)
-    assert d.hellinger([2 * r for r in R], C) == pytest.approx(0.06812, abs=1e-5)
-    assert d.total_variation(R, [10, 10, 24, 24, 10, 10]) == pytest.approx(0.204545, abs=5e-7)
-    assert d.total_variation(R, [0, 0, 0, 0, 0, 88]) == pytest.approx(0.863636, abs=5e-7)
-    assert d.hellinger([2 * r for r in R], C) == pytest.approx(0.06812, abs=1e-5)
-    assert d.total_variation(R, [10, 24, 12, 16, 8, 16]) == pytest.approx(0.147727, abs=4e-3)  # of 86 rows; published for 88
-    assert d.l_infinity([2, 2, 2, 0], [2, 2, 2, 1]) == pytest.approx(1 / 7)
-    assert d.l_infinity([2, 2, 2], [2, 2, 2]) == 0
-    assert d.l_infinity([2, 2, 2], [0, 5, 0]) == pytest.approx(2 / 3)
-    assert d.l_infinity([1, 9], [3, 7]) == pytest.approx(0.2)
-    assert d.l_infinity([0, 9, 1], [3, 7, 0]) == pytest.approx(0.3)
-    assert d.js_divergence([2, 2, 1, 0, 0, 0], [0, 2, 0, 1, 1, 1]) == pytest.approx(0.6)
-    assert d.js_divergence([1, 1, 0], [1, 0, 1]) == pytest.approx(0.5)
-    assert d.js_divergence([1, 0], [0, 1]) == pytest.approx(1.0)
-    assert d.cramers_v([200, 800, 10, 10], [400, 620, 0, 0]) == pytest.approx(0.2285229052, abs=5e-11)
-    assert d.cramers_v([1000, 0], [0, 1000]) == pytest.approx(1.0)
-    assert d.cramers_v([1000], [1000]) == 0
-    expected = [428, 425, 414, 427, 440, 447, 380, 386, 444, 386]
-    actual = [426, 437, 429, 391, 469, 433, 360, 443, 371, 418]
-    assert d.psi(expected, actual) == pytest.approx(0.007406694184014186, rel=1e-13)
-    critical = s.chi2_quantile(0.95, 9) * (1 / sum(expected) + 1 / sum(actual))
-    assert critical == pytest.approx(0.0081010, abs=5e-8)
-    assert d.ks([2, 4], [1, 3]) * math.sqrt(6 * 4 / 10) == pytest.approx(0.1291, abs=5e-5)
-
-
-def test_total_variation_by_permutation() -> None:
-    """The published p of three samples, from a permutation of the rows of both."""
-    draw = np.random.default_rng(0)
-    for current, p in (([10, 10, 24, 24, 10, 10], 0.085), ([0, 0, 0, 0, 0, 88], 0.0), ([10, 24, 12, 16, 8, 16], 0.309)):
-        rows, seen = np.repeat(np.arange(6), np.add(R, current)), d.total_variation(R, current)
-        further = 0
-        for _ in range(1000):
-            first = np.bincount(draw.permutation(rows)[: sum(R)], minlength=6)
-            further += d.total_variation(first, np.add(R, current) - first) >= seen
-        assert further / 1000 == pytest.approx(p, abs=0.03)
-
-
-def test_published_distances_of_samples() -> None:
-    """Legacy seeds: the streams of RandomState are frozen."""
-    draw = np.random.RandomState(1)
-    reference, current = draw.normal(0, 1, 10_000), draw.normal(0, 1, 1_000)
-    edges = np.histogram_bin_edges(reference, "doane")
-    counted = [np.histogram(part, edges)[0] for part in (reference, current)]
-    assert d.js_distance([*counted[0], 10_000 - counted[0].sum()], [*counted[1], 1_000 - counted[1].sum()]) == pytest.approx(
-        0.0472364087, abs=5e-11
-    )
-    draw = np.random.RandomState(1)
-    assert d.wasserstein(draw.normal(0, 1, 100_000), draw.normal(-4, 1, 1_000)) == pytest.approx(3.99, abs=0.01)
-    draw = np.random.RandomState(1)
-    assert d.wasserstein(draw.normal(0, 1, 15_000), draw.normal(0, 10, 1_000_000)) == pytest.approx(7.1801509636, abs=5e-11)
-    draw = np.random.RandomState(31)
-    x, y = draw.normal(0, 1, 100), draw.normal(1, 1, 100)
-    assert d.wasserstein(x, y) == pytest.approx(1.0686078744674332, rel=1e-13)
-    edges = np.histogram_bin_edges(np.concatenate([x, y]), 20)
-    counted = [np.histogram(part, edges)[0] for part in (x, y)]
-    assert d.hellinger(*counted) == pytest.approx(0.467129645775421, rel=1e-13)
-    assert d.total_variation(*counted) == pytest.approx(0.53, abs=5e-3), "what does not overlap"
-    places = np.linspace(min(x.min(), y.min()), max(x.max(), y.max()), 20)
-    shares = [np.diff(_cumulated(part, places)) for part in (x, y)]
-    assert d.js_distance(*shares, base=math.e) == pytest.approx(0.41702877367162156, rel=1e-13)
-    draw = np.random.RandomState(42)
-    assert d.ks_samples(draw.normal(0, 1, 10_000), draw.normal(1, 1, 10_000)) == pytest.approx(0.3886, abs=5e-5)
-
-
-def _cumulated(sample: Any, places: Any) -> Any:
-    """A sample's distribution function by its own histogram, as frouros has it."""
-    counts, edges = np.histogram(sample, "auto")
-    return np.interp(places, edges, np.concatenate([[0.0], np.cumsum(counts) / len(sample)]))
-
-
-def test_the_noise_of_psi() -> None:
-    """Yurdakul's critical values, and how often 0.1 is passed where there is no drift."""
-    for size, value in {100: 0.169, 200: 0.085, 400: 0.042, 1000: 0.017}.items():
-        assert s.chi2_quantile(0.95, 9) / size == pytest.approx(value, abs=5e-4)
-    assert s.chi2_quantile(0.95, 19) / 1000 == pytest.approx(0.0301, abs=5e-5)
-    assert (9 + 1.6449 * math.sqrt(2 * 9)) / 400 == pytest.approx(0.0400, abs=1e-4), "by the normal approximation"
-    analytic = {5: (64.5, 28.7, 4.0, 0), 10: (98.1, 83.4, 35.0, 0.3), 20: (100, 99.9, 95.3, 16.1)}
-    for cells, shares in analytic.items():
-        for size, share in zip((50, 100, 200, 500), shares, strict=True):
-            assert 100 * s.chi2_sf(0.1 * size / 2, cells - 1) == pytest.approx(share, abs=0.06)
-    assert d.psi_noise(10, 100, 100) == pytest.approx(0.18)
 
 
 def test_tails_are_those_of_scipy() -> None:
@@ -142,16 +38,22 @@ def test_exact_tests_are_those_of_scipy(a: int, b: int, c: int, e: int) -> None:
         assert s.more_often(a, a + b, c, c + e) == pytest.approx(expected, rel=1e-6)
 
 
+def bhattacharyya(reference: Any, current: Any) -> float:
+    return d.bhattacharyya(reference, current, filler=1e-12)
+
+
 @given(counts)
 def test_what_holds_for_any_counts(pairs: list[tuple[int, int]]) -> None:
     a, b = (list(part) for part in zip(*pairs, strict=True))
-    for distance in (d.psi, d.js_distance, d.hellinger, d.l_infinity, d.total_variation, d.ks, d.cramers_v):
+    for distance in (d.psi, d.js_distance, d.hellinger, d.l_infinity, d.total_variation, d.ks, d.cramers_v, bhattacharyya):
         value = distance(a, b)
         assert math.isfinite(value) and value >= 0
         assert distance(b, a) == pytest.approx(value, abs=1e-12), "symmetric"
         assert distance(a, a) == pytest.approx(0, abs=1e-7), "nothing is apart from itself"
-    assert 0 <= s.two_sample(a, b).p <= 1
-    assert s.two_sample(b, a).p == pytest.approx(s.two_sample(a, b).p, abs=1e-9)
+    for likelihood in (False, True):
+        found = s.two_sample(a, b, likelihood=likelihood)
+        assert 0 <= found.p <= 1 and found.statistic >= 0
+        assert s.two_sample(b, a, likelihood=likelihood).p == pytest.approx(found.p, abs=1e-9)
     shuffled = [(a[i], b[i]) for i in np.random.default_rng(0).permutation(len(a))]
     x, y = (list(part) for part in zip(*shuffled, strict=True))
     assert d.psi(x, y) == pytest.approx(d.psi(a, b), abs=1e-12)
@@ -180,6 +82,80 @@ def test_rank_sums_are_those_of_scipy(pairs: list[tuple[int, int]]) -> None:
         assert p == pytest.approx(found.pvalue, abs=1e-9)
     else:
         assert p == 1
+
+
+SAMPLES = [(30, 50, 0.3, 1.0), (100, 300, 0.2, 1.2), (400, 350, 0.0, 1.0), (200, 200, 1.5, 1.0)]
+
+
+@pytest.mark.parametrize("ties", [False, True])
+@pytest.mark.parametrize(("n", "m", "shift", "scale"), SAMPLES)
+def test_tests_of_samples_are_those_of_scipy(n: int, m: int, shift: float, scale: float, ties: bool) -> None:
+    draw = np.random.default_rng(n)
+    a, b = draw.normal(size=n), draw.normal(shift, scale, m)
+    if ties:
+        a, b = a.round(1), b.round(1)
+    assert t.ks_test(a, b)[1] == pytest.approx(scipy.stats.ks_2samp(a, b, method="exact").pvalue, rel=1e-9)
+    limit = scipy.stats.ks_2samp(a, b, method="asymp").pvalue
+    assert t.ks_test(a, b, exact=False)[1] == pytest.approx(limit, rel=1e-4, abs=1e-9)
+    von_mises = scipy.stats.cramervonmises_2samp(a, b, method="asymptotic")
+    assert t.cramer_von_mises(a, b) == pytest.approx((von_mises.statistic, von_mises.pvalue), abs=1e-8)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # that p is beyond the table
+        darling = scipy.stats.anderson_ksamp([a, b])
+    assert t.anderson_darling(a, b) == pytest.approx((darling.statistic, darling.pvalue), rel=1e-9)
+    epps = t.epps_singleton(a, b)
+    assert (epps.statistic, epps.p) == pytest.approx(tuple(scipy.stats.epps_singleton_2samp(a, b)), rel=1e-8)
+    for equal in (False, True):
+        found = scipy.stats.ttest_ind(a, b, equal_var=equal)
+        assert t.t_test(a, b, equal_variances=equal) == pytest.approx((found.statistic, found.pvalue), rel=1e-9)
+    for side in ("two-sided", "less", "greater"):
+        found = scipy.stats.mannwhitneyu(a, b, alternative=side, method="asymptotic")
+        assert t.mann_whitney(a, b, side) == pytest.approx((found.statistic, found.pvalue), rel=1e-9)
+    assert d.energy(a, b) == pytest.approx(scipy.stats.energy_distance(a, b), rel=1e-9)
+    assert d.wasserstein(a, b) == pytest.approx(scipy.stats.wasserstein_distance(a, b), rel=1e-9)
+
+
+def test_a_spread_is_seen_by_moods_test() -> None:
+    draw = np.random.default_rng(0)
+    a, b = draw.normal(size=300), draw.normal(size=200) * 1.3
+    every = np.sort(np.concatenate([a, b]))
+    counted = [np.isin(every, part).astype(int) for part in (a, b)]
+    assert s.rank_spread(*counted) == pytest.approx(scipy.stats.mood(a, b).pvalue, rel=1e-9)
+    cells = [np.histogram(part, np.linspace(-5, 5, 21))[0] for part in (a, b)]
+    for other in (cells[::-1], [part[::-1] for part in cells]):
+        assert s.rank_spread(*other) == pytest.approx(s.rank_spread(*cells)), "symmetric"
+    assert s.rank_spread(*cells) < 0.01 < s.rank_sum(*cells)
+    assert s.rank_spread([5], [7]) == s.rank_spread([0, 0], [1, 2]) == 1
+
+
+def test_small_cells_do_not_make_alarms() -> None:
+    """Fifteen cells, ten of which expect five rows: Pearson's chi-square is beyond its 1e-3 nearly twice as often, G is not.
+
+    20,000 windows of 300 rows beside a reference of 10,000.
+    """
+    draw, shares = np.random.default_rng(0), np.array([5 / 300] * 10 + [1 / 6] * 5)
+    drawn = zip(draw.multinomial(10_000, shares, 20_000), draw.multinomial(300, shares, 20_000), strict=True)
+    found = [[s.two_sample(a, b, likelihood=likelihood).p < 1e-3 for likelihood in (False, True)] for a, b in drawn]
+    pearson, by_likelihood = np.mean(found, axis=0) / 1e-3
+    assert pearson > 1.4 and 0.6 < by_likelihood < 1.4
+
+
+def test_other_distances() -> None:
+    assert d.kl_divergence([1, 1], [1, 3]) == pytest.approx(scipy.stats.entropy([0.5, 0.5], [0.25, 0.75]))
+    assert d.kl_divergence([1, 1], [1, 3], base=2) == pytest.approx(scipy.stats.entropy([0.5, 0.5], [0.25, 0.75], base=2))
+    assert d.kl_divergence([1, 1], [2, 0]) == math.inf == d.bhattacharyya([1, 0], [0, 1])
+    assert math.isfinite(d.kl_divergence([1, 1], [2, 0], filler=1e-4))
+    assert d.counted(["a", None, "a"], ["b"]) == ([2, 1, 0], [0, 0, 1])
+    draw = np.random.default_rng(0)
+    x, y = draw.normal(size=(60, 2)), draw.normal(1, 1, (40, 2))
+    squares = [((a[:, None] - b[None]) ** 2).sum(2) for a, b in ((x, x), (y, y), (x, y))]
+    kernels = [np.exp(-square / (2 * 1.5**2)) for square in squares]
+    assert d.mmd(x, y, 1.5, unbiased=False) == pytest.approx(kernels[0].mean() + kernels[1].mean() - 2 * kernels[2].mean())
+    off = [(kernel.sum() - len(kernel)) / (len(kernel) * (len(kernel) - 1)) for kernel in kernels[:2]]
+    assert d.mmd(x, y, 1.5) == pytest.approx(sum(off) - 2 * kernels[2].mean())
+    seen, p = t.permutation_test(x, y, d.mmd, rounds=100)
+    assert seen == d.mmd(x, y) and p == 0
+    assert t.permutation_test(x, draw.normal(size=(40, 2)), d.mmd, rounds=100)[1] > 0.05
 
 
 def test_wasserstein_of_bins_is_near_that_of_the_samples() -> None:

@@ -48,7 +48,7 @@ class Use:
         if self.frame is not None and frame:
             return Column(name, "category", categories=self.frame)
         if frame and not self.used:
-            return Column(name, "category", categories=())  # it is dropped, whatever it holds
+            return _dropped(name, hint)
         known = {**self.categories, **self.fills}
         if self.strict or any(isinstance(label, str) for label in known):
             legal = tuple(label for label in known if self.allowed is None or label in self.allowed)
@@ -69,6 +69,15 @@ class Use:
         if strict:
             self.strict = True
             self.allowed = set(known) if self.allowed is None else self.allowed & set(known)
+
+
+def _dropped(name: str, hint: Column | None) -> Column:
+    """A column that nothing inside is given: as the sample shows it; without one, whatever it holds."""
+    if hint is None:
+        return Column(name, "category", categories=())
+    if hint.dtype == "string" and hint.categories:
+        return Column(name, "category", categories=hint.categories)
+    return Column(name, hint.dtype, categories=hint.categories if hint.dtype == "category" else None)
 
 
 class Walk:

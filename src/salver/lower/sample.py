@@ -50,6 +50,13 @@ class Sample:
         made = {name: _hint(name, array, declared.get(name), exact) for name, array in self._raw.items()}
         return {name: hint for name, hint in made.items() if hint is not None and name != self._label_name}
 
+    def shown(self, signature: Signature) -> Hints:
+        """What the columns hold of which the model knows nothing, since it uses none of it."""
+        unused = [column.name for column in signature.columns if column.dtype == "category" and column.categories == ()]
+        told = self.hints(exact=True)
+        known = [(name, told.get(name, Column(name))) for name in unused if name in self._raw and self._raw[name].ndim == 1]
+        return {name: Column(name) if hint.dtype == "int64" else hint for name, hint in known}
+
     @property
     def switches(self) -> set[str]:
         """The columns of nothing but true, false and missing values."""

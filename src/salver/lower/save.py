@@ -149,8 +149,8 @@ def make(file: Path, live: Any, name: str, folder: Path, rows: Sample | None, ab
 def _understood(file: Path, trusts: tuple[str, ...], live: Any, rows: Sample | None) -> _Understood:
     """The model as its file has it, and the sample as it takes it, so that its answers are those of the training script.
 
-    What the sample tells is used only where the model does not know it: text when columns of text are involved, whole numbers
-    when the answers differ without. Raises ModelFileError when they differ anyhow.
+    What the sample tells is used only where the model does not know it: columns that it does not use, text when columns of text
+    are involved, whole numbers when the answers differ without. Raises ModelFileError when they differ anyhow.
     """
     if rows is None:
         return read(file, trusts), None, list(read_hints(file).values())
@@ -161,6 +161,8 @@ def _understood(file: Path, trusts: tuple[str, ...], live: Any, rows: Sample | N
             trained = read(file, trusts, hints)
             if not hints:
                 known = {column.name: column for column in trained.signature.columns}
+            if shown := rows.shown(trained.signature):
+                trained = read(file, trusts, hints | shown)
             columns = rows.columns(trained.signature)
         except (ModelFileError, InputError):
             if hints is last:
@@ -171,7 +173,8 @@ def _understood(file: Path, trusts: tuple[str, ...], live: Any, rows: Sample | N
         differing = 0 if live is None or data is None else disagreeing(live, data, trained, few)
         open_text = not hints and any(column.dtype == "string" for column in trained.signature.columns)
         if not differing and not open_text:
-            news = [hints[c.name] for c in trained.signature.columns if c.name in hints and c != known.get(c.name)]
+            told = hints | shown
+            news = [told[c.name] for c in trained.signature.columns if c.name in told and c != known.get(c.name)]
             return trained, columns, news
     raise ModelFileError(
         f"asked by its columns, the model answers {differing} rows of the sample otherwise than when it is given the sample; "

@@ -1,12 +1,15 @@
 """How far two samples are apart, whether or not by chance. Pure functions of counts in the same cells, or of the samples.
 
-Counts are whole numbers, one a cell; those of nothing at all are 0 apart from each other. All are symmetric but `psi_excess`'s
-sizes and `interquartile_distance`, whose scale is the reference's.
+Counts are whole numbers, one a cell; those of nothing at all are 0 apart from each other. `counted` makes them of values,
+`numpy.histogram` of numbers. All are symmetric but `kl_divergence`.
 """
 
 from __future__ import annotations
 
 import math
+from collections import Counter
+from collections.abc import Iterable
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -15,18 +18,26 @@ Floats = NDArray[np.float64]
 _HALF_ROW = 0.5
 
 
-def psi(reference: ArrayLike, current: ArrayLike) -> float:
+def counted(reference: Iterable[Any], current: Iterable[Any]) -> tuple[list[int], list[int]]:
+    """Values as counts in the same cells: one cell for each value of either, in the order in which they are first seen."""
+    a, b = Counter(reference), Counter(current)
+    cells = dict.fromkeys([*a, *b])
+    return [a[value] for value in cells], [b[value] for value in cells]
+
+
+def psi(reference: ArrayLike, current: ArrayLike, filler: float | None = None) -> float:
     """The population stability index: Σ (q - p) ln(q / p), that is Jeffreys' divergence.
 
     Where a cell is empty in one of them, each cell gets half a row more (Jeffreys' prior), so that the index is finite and
-    depends on no filler. Source: Yurdakul: Statistical properties of the population stability index (2018).
+    depends on no filler. With a `filler`, as other tools have it, that share stands where a share is 0, and nothing else is
+    changed. Source: Yurdakul: Statistical properties of the population stability index (2018).
     """
     a, b = _counts(reference, current)
     if not a.sum() or not b.sum():
         return 0.0
-    if (a == 0).any() or (b == 0).any():
+    if filler is None and ((a == 0).any() or (b == 0).any()):
         a, b = a + _HALF_ROW, b + _HALF_ROW
-    p, q = a / a.sum(), b / b.sum()
+    p, q = _filled(a / a.sum(), filler), _filled(b / b.sum(), filler)
     return float(np.sum((q - p) * np.log(q / p)))
 
 
@@ -49,6 +60,25 @@ def js_divergence(reference: ArrayLike, current: ArrayLike, base: float = 2.0) -
         seen = part > 0
         total += float(np.sum(part[seen] * np.log(part[seen] / middle[seen]))) / 2
     return total / math.log(base)
+
+
+def kl_divergence(reference: ArrayLike, current: ArrayLike, base: float = math.e, filler: float | None = None) -> float:
+    """Σ p log(p / q), with p the reference's shares: infinite where only the reference has rows, unless a `filler` stands
+    where a share is 0 (Kullback, Leibler 1951). Swap them for the other direction."""
+    p, q = (_filled(part, filler) for part in _shares(reference, current))
+    seen = p > 0
+    if (q[seen] == 0).any():
+        return math.inf
+    return float(np.sum(p[seen] * np.log(p[seen] / q[seen]))) / math.log(base)
+
+
+def bhattacharyya(reference: ArrayLike, current: ArrayLike, filler: float | None = None) -> float:
+    """-ln Σ √(p q) (Bhattacharyya 1943): infinite where no cell has rows of both, unless a `filler` stands for a share of 0."""
+    p, q = _shares(reference, current)
+    if not p.any():
+        return 0.0
+    common = float(np.sum(np.sqrt(_filled(p, filler) * _filled(q, filler))))
+    return max(0.0, -math.log(common)) if common > 0 else math.inf
 
 
 def hellinger(reference: ArrayLike, current: ArrayLike) -> float:
@@ -75,14 +105,24 @@ def ks(reference: ArrayLike, current: ArrayLike) -> float:
     return float(np.abs(np.cumsum(p - q)).max(initial=0.0))
 
 
-def cramers_v(reference: ArrayLike, current: ArrayLike) -> float:
-    """Cramér's V of the table of both, corrected for its bias (Bergsma 2013), from 0 to 1."""
+def cramers_v(reference: ArrayLike, current: ArrayLike, *, least: float = 0.0, continuity: bool = False) -> float:
+    """Cramér's V of the table of both, corrected for its bias (Bergsma 2013), from 0 to 1.
+
+    Cells with a smaller share of the reference than `least` are left out. `continuity` is Yates's correction, of two cells.
+    """
     a, b = _counts(reference, current)
+    if least:
+        kept = a >= least * a.sum()
+        a, b = a[kept], b[kept]
     n, cells = float(a.sum() + b.sum()), len(a)
     if cells < 2 or n < 2 or not a.sum() or not b.sum():
         return 0.0
     total = a + b
-    squared = sum(float(np.sum((part - total * part.sum() / n) ** 2 / (total * part.sum() / n))) for part in (a, b)) / n
+    expected = [total * part.sum() / n for part in (a, b)]
+    apart = np.abs(a - expected[0])  # the same of both, in each cell
+    if continuity and cells == 2:
+        apart = np.maximum(apart - 0.5, 0.0)
+    squared = sum(float(np.sum(apart**2 / of)) for of in expected) / n
     corrected = max(0.0, squared - (cells - 1) / (n - 1))
     rows, columns = 2 - 1 / (n - 1), cells - (cells - 1) ** 2 / (n - 1)
     return math.sqrt(corrected / max(min(rows, columns) - 1, 1e-12))
@@ -103,6 +143,35 @@ def ks_samples(reference: ArrayLike, current: ArrayLike) -> float:
     return float(np.abs(np.searchsorted(a, every, "right") / len(a) - np.searchsorted(b, every, "right") / len(b)).max())
 
 
+def energy(reference: ArrayLike, current: ArrayLike) -> float:
+    """The energy distance of two samples of numbers: √(2 ∫ (F - G)²) (Székely, Rizzo 2013)."""
+    a, b = np.sort(np.asarray(reference, np.float64)), np.sort(np.asarray(current, np.float64))
+    every = np.sort(np.concatenate([a, b]))
+    below = [np.searchsorted(part, every[:-1], side="right") / len(part) for part in (a, b)]
+    return math.sqrt(2 * float(np.sum((below[0] - below[1]) ** 2 * np.diff(every))))
+
+
+def mmd(reference: ArrayLike, current: ArrayLike, width: float | None = None, *, unbiased: bool = True) -> float:
+    """The squared maximum mean discrepancy of two samples, (rows,) or (rows, columns), with a Gaussian kernel.
+
+    The kernel is exp(-d² / (2 width²)); the width is the median distance of the rows of both where none is given. Unbiased, it
+    can be less than 0. It looks at each pair of rows. Source: Gretton et al., J. Mach. Learn. Res. 13 (2012), lemma 6.
+    """
+    samples = [np.asarray(part, np.float64) for part in (reference, current)]
+    a, b = (part[:, None] if part.ndim == 1 else part for part in samples)
+    every = np.concatenate([a, b])
+    square = np.maximum(((every**2).sum(1)[:, None] + (every**2).sum(1)) - 2 * every @ every.T, 0.0)
+    if width is None:
+        width = math.sqrt(float(np.median(square[np.triu_indices(len(every), 1)]))) or 1.0
+    kernel, n, m = np.exp(-square / (2 * width * width)), len(a), len(b)
+    own = [kernel[:n, :n], kernel[n:, n:]]
+    if unbiased:
+        means = [float(part.sum() - len(part)) / (len(part) * (len(part) - 1)) for part in own]
+    else:
+        means = [float(part.mean()) for part in own]
+    return sum(means) - 2 * float(kernel[:n, n:].sum()) / (n * m)
+
+
 def wasserstein_binned(edges: ArrayLike, reference: ArrayLike, current: ArrayLike) -> float:
     """The same from counts between edges, as if a bin's rows lay evenly in it. Counts have a cell less than there are edges.
 
@@ -118,6 +187,10 @@ def wasserstein_binned(edges: ArrayLike, reference: ArrayLike, current: ArrayLik
     straight = (np.abs(left) + np.abs(right)) / 2
     crossed = (left**2 + right**2) / (2 * np.maximum(np.abs(left) + np.abs(right), 1e-300))
     return float(np.sum(width * np.where(crosses, crossed, straight)))
+
+
+def _filled(shares: Floats, filler: float | None) -> Floats:
+    return shares if filler is None else np.where(shares == 0, filler, shares)
 
 
 def _counts(reference: ArrayLike, current: ArrayLike) -> tuple[Floats, Floats]:

@@ -15,7 +15,15 @@ from salver.monitors.calibration import Calibration, Errors
 from salver.monitors.estimate import Estimate, Z, wilson
 from salver.monitors.profile import ColumnProfile, Profile
 from salver.monitors.rule import Rule
-from salver.monitors.significance import false_discovery, more_often, normal_two_sided, pooled, rank_sum, two_sample
+from salver.monitors.significance import (
+    false_discovery,
+    more_often,
+    normal_two_sided,
+    pooled,
+    rank_spread,
+    rank_sum,
+    two_sample,
+)
 from salver.monitors.window import Window
 
 Kind = Literal[
@@ -171,10 +179,11 @@ def _drift(key: str, name: str, reference: ColumnProfile, window: Window, kind: 
     before, now = np.asarray(reference.counts, dtype=np.float64), window.counts[key] / window.design_effect
     a, b = pooled(before, now, reference.bins.ordered)
     dispersion = reference.dispersion_at(float(now.sum()))
-    p = two_sample(a, b, dispersion).p
+    p = two_sample(a, b, dispersion, likelihood=True).p
     if isinstance(reference.bins, NumberBins):
-        # Chi-square looks for any change alike. A column that went up or down is the commonest, and worth a test of its own.
-        p = min(1.0, 2 * min(p, rank_sum(before[2:], now[2:], dispersion)))
+        # Chi-square looks for any change alike. The commonest, a column that moved or spread, are worth tests of their own.
+        ordered = before[2:], now[2:]
+        p = min(1.0, 3 * min(p, rank_sum(*ordered, dispersion), rank_spread(*ordered, dispersion)))
     noise = distances.psi_noise(len(a), float(a.sum()), float(b.sum())) * dispersion
     excess = distances.psi(a, b) - noise
     # PSI / scale is about a noncentral chi-square, whose standard deviation is √(2 df + 4 λ).

@@ -6,12 +6,14 @@ Everywhere `reference` and `current` are whole numbers, one a cell. A cell that 
 from __future__ import annotations
 
 import math
-from typing import Any, NamedTuple
+from collections.abc import Callable
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 Floats = NDArray[np.float64]
+Side = Literal["two-sided", "less", "greater"]
 _TINY = 1e-300
 _ROUNDS = 10_000
 _SMALL_CELL = 5.0  # Cochran's rule: the chi-square distribution is a good one where this many rows are expected
@@ -69,6 +71,19 @@ def chi2_quantile(share: float, freedom: float) -> float:
     return (low + high) / 2
 
 
+def psi_limit(cells: int, reference_rows: float, current_rows: float, share: float = 0.95) -> float:
+    """What a PSI of so many cells stays below with that probability where nothing differs (Yurdakul 2018).
+
+    `reference_rows` may be infinite: shares that are known exactly.
+    """
+    return chi2_quantile(share, cells - 1) * (1 / reference_rows + 1 / current_rows)
+
+
+def psi_sf(value: float, cells: int, reference_rows: float, current_rows: float) -> float:
+    """P(PSI > value) where nothing differs (Yurdakul 2018)."""
+    return chi2_sf(value / (1 / reference_rows + 1 / current_rows), cells - 1)
+
+
 def normal_two_sided(z: float) -> float:
     """P(|Z| > |z|) of a standard normal."""
     return math.erfc(abs(z) / math.sqrt(2))
@@ -84,34 +99,69 @@ def kolmogorov_sf(value: float) -> float:
     return min(1.0, max(0.0, 2 * sum((-1) ** (k - 1) * math.exp(-2 * (k * value) ** 2) for k in range(1, 101))))
 
 
-def two_sample(reference: ArrayLike, current: ArrayLike, dispersion: float = 1.0) -> Test:
-    """Pearson's chi-square that both were drawn alike, with df = cells - 1.
+def two_sample(reference: ArrayLike, current: ArrayLike, dispersion: float = 1.0, *, likelihood: bool = False) -> Test:
+    """Pearson's chi-square that both were drawn alike, with df = cells - 1, or with `likelihood` the G statistic.
 
     `dispersion` is how many times more rows vary between times than independent rows do; the statistic is divided by it
-    (McCullagh, Nelder: Generalized Linear Models, 4.5).
+    (McCullagh, Nelder: Generalized Linear Models, 4.5). G is divided by Williams's factor (Biometrika 63 (1976) 33), which
+    brings its mean to df. Where small cells take part and a p must be far below 1 %, as it must among hundreds of columns, only
+    G can be relied on: five rows expected, and Pearson's chi-square is beyond its 1e-5 five to ten times as often. That of
+    likelihoods has a tail of the right order at any size (Hoeffding, Ann. Math. Stat. 36 (1965) 369).
     """
     a, b = _paired(reference, current)
     n, m = float(a.sum()), float(b.sum())
     if len(a) < 2 or not n or not m:
         return Test(0.0, 0, 1.0)
-    statistic = float(np.sum((math.sqrt(m / n) * a - math.sqrt(n / m) * b) ** 2 / (a + b))) / dispersion
-    return Test(statistic, len(a) - 1, chi2_sf(statistic, len(a) - 1))
+    rows, both = n + m, a + b
+    if likelihood:
+        parts = [part[part > 0] * np.log(part[part > 0] * rows / (of * both[part > 0])) for part, of in ((a, n), (b, m))]
+        factor = 1 + (rows / n + rows / m - 1) * (float(np.sum(rows / both)) - 1) / (6 * rows * (len(a) - 1))
+        statistic = max(0.0, 2 * float(sum(part.sum() for part in parts))) / factor
+    else:
+        statistic = float(np.sum((math.sqrt(m / n) * a - math.sqrt(n / m) * b) ** 2 / both))
+    return Test(statistic / dispersion, len(a) - 1, chi2_sf(statistic / dispersion, len(a) - 1))
 
 
-def rank_sum(reference: ArrayLike, current: ArrayLike, dispersion: float = 1.0) -> float:
-    """The two-sided p that neither sample tends to higher cells: Wilcoxon's rank sum, the rows of a cell being ties.
+def rank_sum(reference: ArrayLike, current: ArrayLike, dispersion: float = 1.0, side: Side = "two-sided") -> float:
+    """The p that neither sample tends to higher cells: Wilcoxon's rank sum, the rows of a cell being ties.
 
     By the normal approximation, with the variance for ties and corrected for continuity (Lehmann: Nonparametrics, 1.3, 1.4).
+    `side` "less" asks only whether the reference tends to lower cells, "greater" to higher ones.
     """
     a, b = _paired(reference, current)
-    n, m, ties = float(a.sum()), float(b.sum()), a + b
-    total = n + m
-    if len(a) < 2 or not n or not m:
+    higher, spread = _scored(a, b, _midranks(a + b))
+    if not spread:
         return 1.0
-    ranks = np.cumsum(ties) - (ties - 1) / 2
-    variance = n * m / 12 * (total + 1 - float(np.sum(ties**3 - ties)) / (total * (total - 1)))
-    distance = abs(float(np.dot(b, ranks)) - m * (total + 1) / 2)
-    return normal_two_sided(max(0.0, distance - 0.5) / math.sqrt(variance * dispersion))
+    spread *= math.sqrt(dispersion)
+    if side != "two-sided":
+        return math.erfc(((higher if side == "less" else -higher) - 0.5) / spread / math.sqrt(2)) / 2
+    return normal_two_sided(max(0.0, abs(higher) - 0.5) / spread)
+
+
+def rank_spread(reference: ArrayLike, current: ArrayLike, dispersion: float = 1.0) -> float:
+    """The two-sided p that neither sample tends to be further from the middle of both: Mood's test of scale, with ties.
+
+    By the normal approximation (Mood, Ann. Math. Stat. 25 (1954) 514; for ties, the variance of these very scores).
+    """
+    a, b = _paired(reference, current)
+    ranks = _midranks(a + b)
+    further, spread = _scored(a, b, (ranks - (float((a + b).sum()) + 1) / 2) ** 2)
+    return normal_two_sided(further / (spread * math.sqrt(dispersion))) if spread else 1.0
+
+
+def _midranks(rows: Floats) -> Floats:
+    """Of cells in order: the mean of the ranks of their rows."""
+    return np.cumsum(rows) - (rows - 1) / 2
+
+
+def _scored(a: Floats, b: Floats, scores: Floats) -> tuple[float, float]:
+    """The sum of the scores of the rows of b beyond what is expected, and its standard deviation over random orders."""
+    n, m, both = float(a.sum()), float(b.sum()), a + b
+    if len(a) < 2 or not n or not m:
+        return 0.0, 0.0
+    total = n + m
+    centred = scores - float(np.dot(both, scores)) / total
+    return float(np.dot(b, centred)), math.sqrt(n * m / (total * (total - 1)) * float(np.dot(both, centred**2)))
 
 
 def goodness_of_fit(reference: ArrayLike, current: ArrayLike, *, likelihood: bool = False) -> Test:
@@ -152,6 +202,16 @@ def proportions(hits: int, rows: int, reference_hits: int, reference_rows: int) 
     share = (hits + reference_hits) / (rows + reference_rows)
     spread = math.sqrt(share * (1 - share) * (1 / rows + 1 / reference_rows))
     return normal_two_sided((hits / rows - reference_hits / reference_rows) / spread) if spread else 1.0
+
+
+def permuted(
+    reference: ArrayLike, current: ArrayLike, distance: Callable[[Any, Any], float], rounds: int = 1000, seed: int = 0
+) -> float:
+    """The p of any distance of counts: how often rows that are dealt out at random are as far apart."""
+    a, b = np.asarray(reference, dtype=np.int64), np.asarray(current, dtype=np.int64)
+    total, seen = a + b, distance(a, b) * (1 - 1e-12)
+    dealt = np.random.default_rng(seed).multivariate_hypergeometric(total, int(a.sum()), rounds)
+    return sum(distance(one, total - one) >= seen for one in dealt) / rounds
 
 
 def false_discovery(p: ArrayLike) -> Floats:
