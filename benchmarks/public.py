@@ -1,14 +1,17 @@
 """Public data whose drift is known, through a real server, with labels that come two windows late: what monitors make of it.
 
-`python -m benchmarks.public [--write] [SET …]`, in an environment with scikit-learn and pandas. The data are the sets that
-NannyML's wheel ships, of which nothing else is used. The reference half of a set is split in two by time: the model learns from
-the first part and is saved with the second. There are two models for each: trees that learn the inputs, and a logistic
-regression of the inputs with the score that the makers of the set give each row, which is nearly their model.
+`python -m benchmarks.public [--write] [--nannyml PYTHON] [SET …]`, in an environment with scikit-learn and pandas. The data are
+the sets that NannyML's wheel ships; `--nannyml` names the Python of an environment where it is installed, for its CBPE on the
+same rows. The reference half of a set is split in two by time: the model learns from the first part and is saved with the
+second. There are two models for each: trees that learn the inputs, and a logistic regression of the inputs with the score that
+the makers of the set give each row, which is nearly their model.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
+import math
 import subprocess
 import sys
 import tempfile
@@ -233,6 +236,7 @@ class Run(NamedTuple):
     of: PublicSet
     windows: list[Seen]
     watched: Watched
+    cbpe: tuple[float, ...] = ()
 
     @property
     def usual(self) -> list[Seen]:
@@ -254,6 +258,20 @@ class Run(NamedTuple):
         return made
 
     @property
+    def others(self) -> list[float]:
+        """The same of CBPE's estimates, where it was asked."""
+        told = zip(self.cbpe, self.usual, strict=False)
+        return [value - window.realised.value for value, window in told if window.realised]
+
+    @property
+    def shift(self) -> tuple[float, float]:
+        """How much worse labels of the second half said than was to be expected of its rows by the sample, and how far that may
+        be off by chance, at 95 %: what no estimate of that kind can know. Of errors, in parts of them."""
+        found = [one.effect for window in self.halves[1] for one in window.findings if one.kind == "concept"]
+        reach = math.sqrt(sum((one.high - one.value) ** 2 for one in found)) / max(len(found), 1)
+        return sum(one.value for one in found) / max(len(found), 1), reach
+
+    @property
     def covered(self) -> int:
         """How many intervals of the estimate have what labels said later."""
         told = [(window.estimated[self.watched.measure], window.realised) for window in self.usual]
@@ -267,12 +285,31 @@ class Run(NamedTuple):
         return sum(one.kind == "concept" and one.level == "alert" for window in windows for one in window.findings)
 
 
-def run(of: PublicSet, learn: Callable[[PublicSet, Rows], Any], folder: Path, store: Path) -> Run:
+def cbpe(of: PublicSet, model: Any, held: Rows, rows: Rows, python: Path) -> tuple[float, ...]:
+    """What NannyML estimates of each window's accuracy."""
+    classes = model.classes_.tolist()
+    shares, later = (model.predict_proba(some.inputs) for some in (held, rows))
+    truth = np.array([classes.index(label) for label in held.truth.tolist()])
+    with tempfile.NamedTemporaryFile(suffix=".npz") as file:
+        np.savez(
+            file,
+            shares=shares,
+            predicted=shares.argmax(axis=1),
+            truth=truth,
+            later_shares=later,
+            later_predicted=later.argmax(axis=1),
+        )
+        file.flush()
+        command = [python, "-m", "benchmarks.cbpe", file.name, str(of.window)]
+        return tuple(json.loads(subprocess.run(command, check=True, capture_output=True).stdout))
+
+
+def run(of: PublicSet, learn: Callable[[PublicSet, Rows], Any], folder: Path, store: Path, python: Path | None = None) -> Run:
     """All rows of the set, then three windows of its first rows with labels of another concept."""
     reference, analysis = halves(of, folder)
     half, rows = len(reference.truth) // 2, len(analysis.truth) // of.window * of.window
-    held = reference.part(half, 2 * half)
-    with served(of, learn(of, reference.part(0, half)), held, store) as client:
+    held, model = reference.part(half, 2 * half), learn(of, reference.part(0, half))
+    with served(of, model, held, store) as client:
         caller = Caller(client)
         for start in range(0, rows, of.window):
             caller.ask(analysis.part(start, start + of.window))
@@ -283,7 +320,8 @@ def run(of: PublicSet, learn: Callable[[PublicSet, Rows], Any], folder: Path, st
     profile = msgspec.json.decode(path.read_bytes(), type=Profile)
     log = store / "log"
     (watched,) = look(log, read_settings(log), lambda model, version: profile, time.time_ns() // 1000 + 60_000_000)
-    return Run(of, watched.windows, watched)
+    others = cbpe(of, model, held, analysis.part(0, rows), python) if python and not of.regression else ()
+    return Run(of, watched.windows, watched, others)
 
 
 def line(model: str, found: Run) -> str:
@@ -299,7 +337,11 @@ def line(model: str, found: Run) -> str:
     cells = [of.name, model]
     cells += [f"{right} of {drifts}", f"{wrong} of {steady}"] if known else ["not known"] * 2
     cells += [f"{miss:.1%}" if of.regression else f"{miss:.4f}" for miss in (misses.mean(), misses.max())]
-    cells += [f"{found.covered} of {windows}", f"{found.concepts(found.usual)} of {windows}"]
+    cells += [f"{miss:.4f}" for miss in (np.abs(found.others).mean(), np.abs(found.others).max())] if found.others else [""] * 2
+    worse, chance = found.shift
+    cells += [f"{found.covered} of {windows}"]
+    cells += [f"{worse:+.1%} ± {chance:.1%}" if of.regression else f"{worse:+.3f} ± {chance:.3f}"]
+    cells += [f"{found.concepts(found.usual)} of {windows}"]
     cells += [f"{found.concepts(found.windows[-CONCEPT:])} of {CONCEPT}"]
     return f"| {' | '.join(cells)} |"
 
@@ -307,18 +349,19 @@ def line(model: str, found: Run) -> str:
 def main() -> None:
     given = argparse.ArgumentParser(description=__doc__)
     given.add_argument("sets", nargs="*", help="all, if none is named")
+    given.add_argument("--nannyml", type=Path, metavar="PYTHON", help="of an environment with NannyML")
     given.add_argument("--write", action="store_true", help="fill the table in docs/measured.md")
     options = given.parse_args()
     lines = [
-        "| set | model | drift found | found where none is | off by, mean | largest | interval has it | "
-        "concept alarms | with another concept |",
-        "|---|---|--:|--:|--:|--:|--:|--:|--:|",
+        "| set | model | drift found | found where none is | off by, mean | largest | CBPE, mean | largest | interval has it | "
+        "worse than expected | concept alarms | with another concept |",
+        "|---|---|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|",
     ]
     with tempfile.TemporaryDirectory() as scratch:
         folder = fetched(Path(scratch))
         for of in (SETS[name] for name in options.sets or SETS):
             for learn in (trees, makers) if of.scores else (trees,):
-                found = run(of, learn, folder, Path(scratch) / f"{of.name}-{learn.__name__}")
+                found = run(of, learn, folder, Path(scratch) / f"{of.name}-{learn.__name__}", options.nannyml)
                 lines.append(line(learn.__name__, found))
                 print(lines[-1], [round(miss, 4) for miss in found.misses], flush=True)
     print("\n".join(lines))

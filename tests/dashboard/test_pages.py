@@ -9,6 +9,7 @@ import signal
 import subprocess
 import time
 from pathlib import Path
+from typing import Literal
 
 import httpx
 import pytest
@@ -201,6 +202,14 @@ def test_the_report_is_one_that_a_person_reads(store: Path, page: Page) -> None:
     PICTURES.mkdir(exist_ok=True)
     report(page, store, PICTURES / "report.png")
     expect(page.locator("h1").first).to_contain_text("something is wrong")
-    expect(page.locator(".card b").filter(has_text=re.compile("income: below .* of rows")).first).to_be_visible()
+    expect(page.locator(".card b").filter(has_text=re.compile("income moved far: below .* of rows")).first).to_be_visible()
+    expect(page.locator(".lead").first).to_contain_text(
+        re.compile("By labels .* of answers are right, where .* Look at income")
+    )
     assert "e+0" not in page.locator("body").inner_text()
-    assert not barriers(page)
+    schemes: list[tuple[Literal["light", "dark"], int]] = [("light", 820), ("dark", 820), ("light", 360)]
+    for scheme, width in schemes:
+        page.emulate_media(color_scheme=scheme)
+        page.set_viewport_size({"width": width, "height": 900})
+        assert not barriers(page), (scheme, width)
+        fits(page)

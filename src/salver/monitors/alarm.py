@@ -121,16 +121,39 @@ def _line(finding: Finding, rule: Rule) -> float:
 
 def told(finding: Finding) -> str:
     """A finding in a line, for people."""
-    name = "rows" if finding.column == "*" else finding.column
+    name, before, now = called(finding.column), finding.before or 0.0, finding.now or 0.0
     if finding.kind in ("drift", "score"):
-        parts = "".join(f"{cell.name}: {cell.before:.1%} → {cell.now:.1%} of rows; " for cell in finding.cells)
-        return f"{name}: {parts}moved by {finding.effect.value:.3f} (PSI beyond chance)"
+        parts = [f"{cell.name}: {_percent(cell.before)} → {_percent(cell.now)} of rows" for cell in finding.cells[:2]]
+        return f"{name} {moved(finding.effect.value)}" + (f": {'; '.join(parts)}" if parts else "")
     if finding.kind == "stuck":
         return f"{name}: always the same value"
     if finding.kind in ("estimated", "concept"):
-        said = "estimated" if finding.kind == "estimated" else "by labels"
-        return f"{said} {finding.now or 0:.4g} where {finding.before or 0:.4g} was expected"
-    return f"{name}: {finding.kind.replace('_', ' ')} {finding.before or 0:.2%} → {finding.now or 0:.2%}"
+        said = "by labels" if finding.kind == "concept" else "probably"
+        if now < before:  # worse: what fell is accuracy, what rose an error
+            return f"{said} {_percent(now)} of answers are right, where {_percent(before)} were expected"
+        return f"{said} answers are off by {now:.4g} in the mean, where {before:.4g} was expected"
+    return f"{name}: {finding.kind.replace('_', ' ')} in {_percent(now)} of rows, before in {_percent(before)}"
+
+
+def moved(effect: float) -> str:
+    """How far something is from the reference, in words: the thresholds are those of the default rule."""
+    words = ((0.02, "is as before"), (0.1, "moved a little"), (0.5, "moved"))
+    return next((word for line, word in words if effect <= line), "moved far")
+
+
+def called(column: str) -> str:
+    """What people call a column of the inputs or the outputs."""
+    if column == "*":
+        return "rows"
+    output, _, of = column.partition(":")
+    return (
+        "the answer" if column == "prediction" else f"the probability of {of}" if output == "probabilities" and of else column
+    )
+
+
+def _percent(share: float) -> str:
+    """With as many digits as say something: what is not nothing is not called 0 %."""
+    return f"{share:.1%}" if share >= 0.001 or not share else f"{share:.2%}" if share >= 0.0001 else "under 0.01%"
 
 
 def query(alarm: Alarm, finding: Finding, window: Judged) -> str:

@@ -86,7 +86,7 @@ def _count(log: Path, store: Store, settings: Settings, profile_of: ProfileOf, n
     import duckdb
 
     with connection, TemporaryDirectory(prefix="salver-monitor-") as scratch:
-        connection.execute("set threads = 1")  # predictions come first
+        connection.execute("set threads = 1; set enable_external_file_cache = false")  # predictions come first
         while True:
             tally = Tally(log, store, connection, settings.slice_us, Path(scratch))
             try:
