@@ -31,7 +31,12 @@ class Running(NamedTuple):
 
 @contextmanager
 def running(
-    command: Sequence[str | Path], port: int, log: Path, environment: Mapping[str, str] | None = None, core: int | None = 0
+    command: Sequence[str | Path],
+    port: int,
+    log: Path,
+    environment: Mapping[str, str] | None = None,
+    core: int | None = 0,
+    path: str = "/predict",
 ) -> Iterator[Running]:
     """The server that `command` starts, pinned to `core`; all of its processes are gone afterwards."""
     pin = [] if core is None else ["taskset", "-c", str(core)]
@@ -45,7 +50,7 @@ def running(
             env={**os.environ, **ENVIRONMENT, **(environment or {})},
         )
     try:
-        yield Running(process, f"http://127.0.0.1:{port}/predict", started)
+        yield Running(process, f"http://127.0.0.1:{port}{path}", started)
     finally:
         _stop(process)
 
@@ -65,6 +70,8 @@ def ask(url: str, body: bytes, headers: Mapping[str, str] | None = None) -> obje
     request = urllib.request.Request(url, body, {"content-type": "application/json", **(headers or {})})
     with urllib.request.urlopen(request, timeout=10) as answer:
         made = json.load(answer)
+        if "outputs" in made:  # of V2
+            return made["outputs"][0]["data"][0]
         return made["prediction" if "prediction" in made else "predictions"]
 
 

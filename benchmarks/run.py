@@ -34,17 +34,18 @@ def measure(case: Case, server: str, given: argparse.Namespace) -> Figures:
     work = FOLDER.resolve() / "work" / server
     work.mkdir(parents=True, exist_ok=True)
     port = free_port()
-    command, environment, headers = SERVERS[server][1](case, port, work)
-    body = case.body.encode()
-    with running(command, port, FOLDER / f"{server}.txt", environment) as started:
+    command, environment, headers, path, other_body = SERVERS[server][1](case, port, work)
+    text = other_body or case.body
+    body = text.encode()
+    with running(command, port, FOLDER / f"{server}.txt", environment, path=path) as started:
         _check(case, first_answer(started, body, headers=headers))
-        load(started.url, case.body, given.connections, WARM_UP_S, headers)
+        load(started.url, text, given.connections, WARM_UP_S, headers)
         ask(started.url, body, headers)  # behind what wrk left in the queue
         before = cpu_s(started.process.pid)
-        loaded = load(started.url, case.body, given.connections, given.seconds, headers)
+        loaded = load(started.url, text, given.connections, given.seconds, headers)
         used_s = cpu_s(started.process.pid) - before
         ask(started.url, body, headers)
-        alone = load(started.url, case.body, 1, ALONE_S, headers)
+        alone = load(started.url, text, 1, ALONE_S, headers)
         _check(case, ask(started.url, body, headers))
     if loaded.bad or alone.bad or not loaded.requests:
         raise RuntimeError(f"{loaded.bad + alone.bad} bad answers of {loaded.requests + alone.requests}")

@@ -24,11 +24,13 @@ class Case(NamedTuple):
 
 
 class Server(NamedTuple):
-    """How a server is started (command, environment), and what is sent to it beside the body."""
+    """How a server is started (command, environment), what is sent to it: headers beside the body, or another body."""
 
     command: list[str | Path]
     environment: dict[str, str]
     headers: Mapping[str, str] = {}
+    path: str = "/predict"
+    body: str = ""
 
 
 def cases(folder: Path, names: list[str]) -> list[Case]:
@@ -54,6 +56,14 @@ def nginx(case: Case, port: int, work: Path) -> Server:
 def salver(case: Case, port: int, work: Path) -> Server:
     """Ours, as `salver serve` starts it, every prediction logged."""
     return Server([BIN / "salver", "serve", case.file, "--port", str(port), "--store", work / "store"], {})
+
+
+def v2(case: Case, port: int, work: Path) -> Server:
+    """Ours, asked by the Open Inference Protocol in JSON: the numbers of the case's row as a matrix of one row."""
+    row = json.loads(case.body)["features"]
+    tensor = {"name": "X", "shape": [1, len(row)], "datatype": "FP64", "data": row}
+    path = f"/v2/models/{case.file.stem}/infer"
+    return Server(salver(case, port, work).command, {}, path=path, body=json.dumps({"inputs": [tensor]}))
 
 
 def unlogged(case: Case, port: int, work: Path) -> Server:
@@ -102,6 +112,7 @@ SERVERS: dict[str, tuple[str, Callable[[Case, int, Path], Server]]] = {
     "nginx": ("nginx, constant reply", nginx),
     "fastapi": ("FastAPI + `model.predict`", fastapi),
     "flask": ("Flask + gunicorn + `model.predict`", flask),
+    "v2": ("Salver, V2 in JSON", v2),
     "unlogged": ("Salver, no log", unlogged),
     "keyed": ("Salver, with an API key", keyed),
     "counted": ("Salver, with an API key that has a rate", counted),

@@ -26,6 +26,9 @@ Client = httpx.AsyncClient
 Way = Callable[[Client, Codec, Table], Awaitable[list[Any]]]
 
 NAME = "subject"
+SAGEMAKER = "sagemaker"
+"""A host that is one of its containers."""
+VERTEX = "/vertex"
 _V2 = f"/v2/models/{NAME}/infer"
 
 
@@ -131,9 +134,29 @@ async def tfs_columns(client: Client, codec: Codec, table: Table) -> list[Any]:
 
 
 async def mlflow_split(client: Client, codec: Codec, table: Table) -> list[Any]:
-    frame = {"columns": list(table), "data": [list(row) for row in zip(*table.values(), strict=True)]}
+    frame = {"columns": list(table), "data": rows_of(table)}
     body = json.dumps({"dataframe_split": frame}).encode()
     return (await ok(client, "/invocations", body, {"content-type": "application/json"})).json()["predictions"]
+
+
+async def vertex(client: Client, codec: Codec, table: Table) -> list[Any]:
+    body = json.dumps({"instances": rows_of(table), "parameters": {}}).encode()
+    return (await ok(client, VERTEX, body)).json()["predictions"]
+
+
+async def sagemaker_json(client: Client, codec: Codec, table: Table) -> list[Any]:
+    return (await ok(client, f"http://{SAGEMAKER}/invocations", json.dumps(rows_of(table)).encode())).json()
+
+
+async def sagemaker_csv(client: Client, codec: Codec, table: Table) -> list[Any]:
+    sink, bare = io.BytesIO(), pyarrow.csv.WriteOptions(include_header=False)
+    pyarrow.csv.write_csv(arrow_table(codec.lane.model.signature, table), sink, bare)
+    sent = {"content-type": "text/csv"}
+    return (await ok(client, f"http://{SAGEMAKER}/models/{NAME}/invoke", sink.getvalue(), sent)).json()
+
+
+def rows_of(table: Table) -> list[list[Any]]:
+    return [list(row) for row in zip(*table.values(), strict=True)]
 
 
 async def csv(client: Client, codec: Codec, table: Table) -> list[Any]:
@@ -184,6 +207,9 @@ WAYS: dict[str, Way] = {
     "TensorFlow Serving, rows": tfs_rows,
     "TensorFlow Serving, columns": tfs_columns,
     "MLflow": mlflow_split,
+    "Vertex AI": vertex,
+    "SageMaker, JSON": sagemaker_json,
+    "SageMaker, CSV": sagemaker_csv,
     "CSV": csv,
     "JSON lines": lines,
     "Arrow": arrow,

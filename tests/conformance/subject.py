@@ -31,12 +31,14 @@ from salver.server.entrance import Entrance
 from salver.server.predict import Codec
 from salver.server.problems import problem, status_of
 from salver.server.protocols import infer
-from salver.server.settings import Limits
+from salver.server.settings import Limits, Protocols, Settings
 from salver.types.signature import Columns
 from tests.conformance.case import Case
-from tests.conformance.protocols import Table, Way
+from tests.conformance.protocols import SAGEMAKER, VERTEX, Table, Way
 
 NATIVE = "native"
+EVERYWHERE = Settings(protocols=Protocols(vertex_predict=VERTEX))
+CONTAINER = Settings(protocols=Protocols(invocations="sagemaker"))
 _SPELLED = {float("inf"): "Infinity", float("-inf"): "-Infinity"}
 _decode = msgspec.json.Decoder(Record).decode_lines
 
@@ -68,7 +70,9 @@ class Subject:
         engine = Engine(self._written.extend)
         self.lane = engine.take(self.model)
         self._codec = Codec(self.lane)
-        self._app = make_app(engine, Entrance(engine), None)
+        self._app, self._container = (
+            make_app(engine, Entrance(engine, settings), None) for settings in (EVERYWHERE, CONTAINER)
+        )
         self._loop = asyncio.Runner()
 
     def close(self) -> None:
@@ -120,7 +124,9 @@ class Subject:
         """Send the columns of a table in the way of another protocol, through the app and all that lies behind it."""
 
         async def asked() -> list[Any]:
-            async with AsyncClient(transport=ASGITransport(self._app), base_url="http://subject") as client:
+            container = {f"all://{SAGEMAKER}": ASGITransport(self._container)}
+            transport = ASGITransport(self._app)
+            async with AsyncClient(transport=transport, base_url="http://subject", mounts=container) as client:
                 return await way(client, infer.Codec(self.lane, Limits()), table)
 
         return self._loop.run(asked())

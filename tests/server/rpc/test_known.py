@@ -167,6 +167,30 @@ def test_a_packet_may_end_anywhere(several: Served) -> None:
             assert [said(client.ended(stream))[0] for stream in (first, second)] == ["0", "0"]
 
 
+def test_heads_first_and_messages_later(several: Served) -> None:
+    """Messages of two frames, that say they are compressed, that are cut, of streams that are given up, and with padding."""
+    with connected(several) as client:
+        for _ in range(3):
+            client.ask(asked())
+        first = client.http2.get_next_available_stream_id()
+        streams = [first + 2 * i for i in range(6)]
+        for stream in streams:
+            client.http2.send_headers(stream, HEADERS)
+        client.send()
+        content = wire.message(asked())
+        client.http2.send_data(streams[0], content, end_stream=True)
+        client.http2.send_data(streams[1], content[:20])
+        client.http2.send_data(streams[2], b"\1" + content[1:], end_stream=True)
+        client.http2.send_data(streams[3], content[:20], end_stream=True)
+        client.http2.reset_stream(streams[4])
+        client.send()
+        client.http2.send_data(streams[1], content[20:], end_stream=True)
+        client.http2.send_data(streams[5], content, end_stream=True, pad_length=3)
+        client.send()
+        assert [said(client.ended(streams[place]))[0] for place in (0, 1, 2, 3, 5)] == ["0", "0", "3", "3", "0"]
+        assert client.ask(asked())[0] == "0"
+
+
 def test_an_answer_larger_than_the_window(several: Served) -> None:
     many = 2000
     with connected(several, window_bytes=1000) as client:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from grpclib.metadata import encode_grpc_message
@@ -49,8 +49,8 @@ class _Held:
 class Processor(EventsProcessor):
     """What the frames of a connection mean. Plain calls are held until they are there, and answered; others are grpclib's.
 
-    A plain call that arrives whole, with a head that was seen before, is not shown to h2: its frames are read and written
-    here, and h2 is told only what the connection as a whole must know, which streams there were and what windows are left.
+    A plain call whose head was seen before is not shown to h2: its frames are read and written here, and h2 is told only what
+    the connection as a whole must know, which streams there were and what windows are left.
     """
 
     handler: Handler
@@ -66,6 +66,8 @@ class Processor(EventsProcessor):
         self._heads = Heads(self._http2)
         self._last: tuple[int, Head] | None = None  # the stream that h2 told of last, where it may be a plain call
         self._transport: asyncio.Transport = connection._transport  # pyright: ignore[reportPrivateUsage]
+        self._begun: dict[int, Head] = {}  # known calls whose message is still to come
+        self._rest = b""  # of what arrived: the beginning of a frame
         self._said: list[bytes] = []  # answers to known calls that are not written yet
         self._hot = hot
         self._held: dict[int, _Held] = {}
@@ -77,63 +79,87 @@ class Processor(EventsProcessor):
     def unknown(self, data: bytes) -> Iterator[bytes]:
         """The parts of `data` that are for h2, in their order. Known calls between them are asked on the way."""
         if self._buffer._data or self._buffer._preamble_len:  # pyright: ignore[reportPrivateUsage]
-            yield data  # it goes on with a frame that h2 has begun to read
+            yield data  # it begins the connection, or goes on with a frame that came with its beginning
             return
+        data, self._rest = self._rest + data, b""
         begin = place = 0
         while frame := wire.frame_at(data, place):
             end = frame.end
-            if frame.kind == HEADERS:
-                if begin < place:
-                    yield data[begin:place]
-                begin = place
-                if next_end := self._ask_known(data, frame):
-                    begin = end = next_end
-                elif frame.flags == END_HEADERS and frame.end - frame.start <= _KNOWN_BYTES:
-                    table, self._last = self._heads.table(), None
-                    yield data[place:end]
-                    self._learn(data[frame.start : end], frame.stream_id, table)
-                    begin = end
-            elif frame.kind in (RST_STREAM, WINDOW_UPDATE) and self._is_known(frame.stream_id):
+            if self._takes(frame, data):
                 if begin < place:
                     yield data[begin:place]
                 begin = end
-                if frame.kind == RST_STREAM:
-                    self._leave(self._calls[frame.stream_id])
+            elif frame.kind == HEADERS and frame.flags == END_HEADERS and end - frame.start <= _KNOWN_BYTES:
+                if begin < place:
+                    yield data[begin:place]
+                table, self._last = self._heads.table(), None
+                yield data[place:end]
+                self._learn(data[frame.start : end], frame.stream_id, table)
+                begin = end
             place = end
-        if begin < len(data):
-            yield data[begin:]
+        if begin < place:
+            yield data[begin:place]
+        self._rest = data[place:]
+        if wire.size_bytes(self._rest) > self._http2.max_inbound_frame_size:
+            self._http2.close_connection(ErrorCodes.FRAME_SIZE_ERROR)
+            raise ProtocolError("a frame is larger than may be sent here")
 
-    def _ask_known(self, data: bytes, begin: Frame) -> int:
-        """Ask a plain call of known headers that is there as a whole. Where it ends; 0 where there is no such call."""
-        if begin.flags != END_HEADERS or (head := self._heads.find(data[begin.start : begin.end])) is None:
-            return 0
-        rest, http2 = wire.frame_at(data, begin.end), self._http2
-        if rest is None or rest[:3] != (DATA, END_STREAM, begin.stream_id) or self._hot.underway.draining:
-            return 0
-        content, size_bytes = data[rest.start : rest.end], rest.end - rest.start
-        is_next = begin.stream_id > http2.highest_inbound_stream_id and begin.stream_id % 2
-        if not is_next or self._are_too_many() or not wire.is_message(content):
-            return 0
-        if size_bytes > min(self._window.current_window_size, http2.max_inbound_frame_size):
-            return 0
-        http2.highest_inbound_stream_id = begin.stream_id
+    def _takes(self, frame: Frame, data: bytes) -> bool:
+        """Whether a frame belongs to a known call; then it has been heeded, and h2 is not to see it."""
+        kind, stream_id = frame.kind, frame.stream_id
+        if kind == HEADERS and frame.flags == END_HEADERS and stream_id not in self._begun:
+            return self._begin_known(frame, data)
+        if stream_id in self._begun:
+            if kind == DATA:
+                return self._ask_known(frame, data)
+            if kind == RST_STREAM:
+                del self._begun[stream_id]
+            if kind == HEADERS:
+                self._give_to_h2(stream_id)
+            return kind in (RST_STREAM, WINDOW_UPDATE)
+        if kind not in (RST_STREAM, WINDOW_UPDATE) or stream_id not in self._calls or not self._calls[stream_id].is_known:
+            return False
+        if kind == RST_STREAM:
+            self._leave(self._calls[stream_id])
+        return True
+
+    def _begin_known(self, frame: Frame, data: bytes) -> bool:
+        """Whether that is the next stream, with a head that was seen before."""
+        stream_id, http2 = frame.stream_id, self._http2
+        if stream_id <= http2.highest_inbound_stream_id or not stream_id % 2 or self._hot.underway.draining:
+            return False
+        head = self._heads.find(data[frame.start : frame.end])
+        streams = len(self._begun) + len(self._calls) + len(http2.streams)
+        if head is None or streams >= http2.local_settings.max_concurrent_streams:
+            return False
+        http2.highest_inbound_stream_id = stream_id
+        self._begun[stream_id] = head
+        return True
+
+    def _ask_known(self, frame: Frame, data: bytes) -> bool:
+        """Ask a known call, whose message is in one frame; one of several frames, or whatever else it is, becomes h2's."""
+        content, size_bytes = data[frame.start : frame.end], frame.end - frame.start
+        room_bytes = min(self._window.current_window_size, self._http2.max_inbound_frame_size)
+        if frame.flags != END_STREAM or size_bytes > room_bytes or not wire.is_message(content):
+            self._give_to_h2(frame.stream_id)
+            return False
         self._window.window_consumed(size_bytes)
         if more_bytes := self._window.process_bytes(size_bytes):
             self._said.append(wire.frame(WINDOW_UPDATE, 0, 0, more_bytes.to_bytes(4, "big")))
-        self._hot.ask(self, begin.stream_id, head, content[wire.MESSAGE_HEAD_BYTES :], is_known=True)
-        return rest.end
+        head = self._begun.pop(frame.stream_id)
+        self._hot.ask(self, frame.stream_id, head, content[wire.MESSAGE_HEAD_BYTES :], is_known=True)
+        return True
 
-    def _are_too_many(self) -> bool:
-        return len(self._calls) + len(self._http2.streams) >= self._http2.local_settings.max_concurrent_streams
+    def _give_to_h2(self, stream_id: int) -> None:
+        head = self._begun.pop(stream_id)
+        for event in self._told(stream_id, head.headers.items(), END_HEADERS):
+            self.process(event)
 
     def _learn(self, block: bytes, stream_id: int, before: tuple[int, object]) -> None:
         """Remember a head that h2 has just read, where it began a plain call and left the table of headers alone."""
         after = self._heads.table()
         if self._last and self._last[0] == stream_id and before[0] == after[0] and before[1] is after[1]:
             self._heads.learn(block, self._last[1])
-
-    def _is_known(self, stream_id: int) -> bool:
-        return stream_id in self._calls and self._calls[stream_id].is_known
 
     def process_request_received(self, event: RequestReceived) -> None:
         headers: dict[str, str] = dict(event.headers or ())  # type: ignore[arg-type]
@@ -175,6 +201,7 @@ class Processor(EventsProcessor):
 
     def close(self, reason: str = "Connection closed") -> None:
         self._held.clear()
+        self._begun.clear()
         for call in list(self._calls.values()):
             self._leave(call)
         super().close(reason)
@@ -227,7 +254,7 @@ class Processor(EventsProcessor):
             http2.outbound_flow_control_window, http2.remote_settings.initial_window_size, http2.max_outbound_frame_size
         )
         if len(message) > room_bytes or not self.connection.write_ready.is_set():
-            if self._tell(stream_id):
+            if self._told(stream_id, _ASKED, END_HEADERS | END_STREAM):
                 self._answer_bit_by_bit(stream_id, message)
             return
         http2.outbound_flow_control_window -= len(message)
@@ -247,21 +274,20 @@ class Processor(EventsProcessor):
             self._http2.send_headers(stream_id, said, end_stream=True)
         self._flush_soon()
 
-    def _tell(self, stream_id: int) -> bool:
-        """Let h2 know of a stream after all, as one whose request has ended. False where it has too many."""
+    def _told(self, stream_id: int, headers: Iterable[tuple[str, str]], flags: int) -> list[Event]:
+        """Let h2 know of a stream after all. It has too many where it makes no event of that; then the stream is refused."""
         frames = FrameBuffer()
         frames.max_frame_size = self._http2.max_inbound_frame_size
-        frames.add_data(wire.frame(HEADERS, END_HEADERS | END_STREAM, stream_id, wire.fields(_ASKED)))
+        frames.add_data(wire.frame(HEADERS, flags, stream_id, wire.fields(headers)))
         last, self._http2.highest_inbound_stream_id = self._http2.highest_inbound_stream_id, stream_id - 1  # they come in order
         try:
-            self._http2._receive_frame(next(frames))  # pyright: ignore[reportPrivateUsage]
+            return self._http2._receive_frame(next(frames))  # pyright: ignore[reportPrivateUsage]
         except TooManyStreamsError:
             self._said.append(wire.frame(RST_STREAM, 0, stream_id, ErrorCodes.REFUSED_STREAM.to_bytes(4, "big")))
             self._flush_soon()
-            return False
+            return []
         finally:
             self._http2.highest_inbound_stream_id = last
-        return True
 
     def _answer_bit_by_bit(self, stream_id: int, frame: bytes) -> None:
         stream = self.connection.create_stream(stream_id=stream_id)

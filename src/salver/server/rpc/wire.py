@@ -39,6 +39,11 @@ def frame_at(data: bytes, place: int) -> Frame | None:
     return None if end > len(data) else Frame(kind, flags, stream_id & _STREAM, start, end)
 
 
+def size_bytes(data: bytes) -> int:
+    """What the frame that begins there says of its payload; 0 where its own head is not whole."""
+    return int.from_bytes(data[:3], "big") if len(data) >= _FRAME_HEAD_BYTES else 0
+
+
 def frame(kind: int, flags: int, stream_id: int, payload: bytes) -> bytes:
     size = len(payload)
     return _HEAD.pack(size >> 8, size & 255, kind, flags, stream_id) + payload
