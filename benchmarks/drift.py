@@ -1,10 +1,11 @@
 """How often drift monitors cry wolf, and what they see: Salver's rule beside Evidently's and NannyML's defaults, in one run.
 
 `python -m benchmarks.drift [--write] [--cell 300x200 …] [--tool salver …] [--seconds 60]`. Windows without any drift are drawn
-from what the reference was drawn from, row by row, and each row is counted; one alarm of any column is an alarm of the window.
-Salver judges 1,000 windows a cell of the table, over ten references. The others are slower: each of their cells has as many
-windows, up to 1,000, as fit in `--seconds` of the processor, one at least, and the table says how many. No threshold was chosen
-by looking at windows of this seed.
+from what the reference was drawn from; one alarm of any column is an alarm of the window. Rows are drawn one by one and
+counted. Only where a window has more than ten million values are its counts drawn (`columns.py`), and beside them a hundred row
+by row. Salver judges 1,000 windows a cell of the table, over ten references. The others are slower: each of their cells has as
+many windows, up to 1,000, as fit in `--seconds` of the processor, one at least, and the table says how many. No threshold was
+chosen by looking at windows of this seed.
 
 Each cell is kept in a file of its own as soon as it is done, so that cells can be run one at a time, or several at once.
 """
@@ -24,6 +25,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from benchmarks.columns import Draw, Table, drawn, drawn_window, values
 from benchmarks.tables import fill
 from salver.monitors.bins import Coded
 from salver.monitors.comparison import reference_of
@@ -37,12 +39,12 @@ REFERENCE = 10_000
 WINDOWS = 1_000
 REFERENCES = 10
 SEED = 20261125
+CHECKED = 100
+_BY_ROWS = 1e7  # values of a window
 _NANNYML_VALUES = 4e7
 ROOT = Path(__file__).resolve().parents[1]
 PAGE = ROOT / "docs" / "measured.md"
 KEPT = ROOT / ".bench" / "drift"
-
-Table = dict[str, Any]
 
 
 class Share(NamedTuple):
@@ -53,49 +55,6 @@ class Share(NamedTuple):
 
     def __str__(self) -> str:
         return "not run" if not self.windows else f"{self.alarms / self.windows:.1%} of {self.windows}"
-
-
-def _numbers(of: Callable[[np.random.Generator, int], Any], missing: float = 0.0) -> Callable[[np.random.Generator, int], Any]:
-    def draw_them(draw: np.random.Generator, rows: int) -> Any:
-        numbers = of(draw, rows).astype(np.float64)
-        if missing:
-            numbers[draw.random(rows) < missing] = np.nan
-        return numbers
-
-    return draw_them
-
-
-def _values(shares: Any, names: list[Any]) -> Callable[[np.random.Generator, int], Any]:
-    upto = np.cumsum(np.asarray(shares) / np.sum(shares))[:-1]
-    return lambda draw, rows: Coded(np.searchsorted(upto, draw.random(rows), side="right"), names)
-
-
-def _zipf(count: int) -> Any:
-    return 1.0 / np.arange(1, count + 1)
-
-
-KINDS: dict[str, Callable[[np.random.Generator, int], Any]] = {
-    "normal, 5 % missing": _numbers(lambda draw, rows: draw.normal(size=rows), 0.05),
-    "lognormal": _numbers(lambda draw, rows: draw.lognormal(size=rows)),
-    "60 % zeros, else exponential": _numbers(lambda draw, rows: draw.exponential(size=rows) * (draw.random(rows) > 0.6)),
-    "five categories": _values([1, 1, 1, 1, 1], list("abcde")),
-    "counts, Poisson of 3": _numbers(lambda draw, rows: draw.poisson(3, rows)),
-    "forty categories, Zipf": _values(_zipf(40), [f"c{i}" for i in range(40)]),
-    "normal, 30 % missing": _numbers(lambda draw, rows: draw.normal(size=rows), 0.3),
-    "true or false, 10 %, some missing": _values([0.88, 0.1, 0.02], [False, True, None]),
-    "two thousand categories, Zipf": _values(_zipf(2000), [f"v{i}" for i in range(2000)]),
-    "uniform, two decimals": _numbers(lambda draw, rows: draw.random(rows).round(2)),
-}
-"""What columns are drawn as, in turn."""
-
-
-def drawn(rows: int, width: int, draw: np.random.Generator, first: int = 0) -> Table:
-    kinds = list(KINDS.items())
-    made: Table = {}
-    for i in range(width):
-        kind, of = kinds[(first + i) % len(kinds)]
-        made[f"{kind} {i}"] = of(draw, rows)
-    return made
 
 
 def plain(table: Table) -> Table:
@@ -125,13 +84,27 @@ def profiles(width: int, seed: int) -> list[Profile]:
 
 
 def salver(rows: int, width: int, seconds: float, seed: int) -> Share:
-    """1,000 windows, however long it takes."""
-    known, alarms = profiles(width, seed), 0
+    """1,000 windows, however long it takes; of the largest the counts are drawn, not each row."""
     draws = [np.random.default_rng([seed, width, rows, at]) for at in range(REFERENCES)]
-    for i in range(WINDOWS):
-        profile, draw = known[i % REFERENCES], draws[i % REFERENCES]
-        alarms += bool(judge(profile, window(profile, drawn(rows, width, draw, i % REFERENCES))).bad)
-    return Share(alarms, WINDOWS)
+    return _judged(rows, width, profiles(width, seed), draws, WINDOWS, by_rows=rows * width <= _BY_ROWS)
+
+
+def salver_by_rows(rows: int, width: int, seconds: float, seed: int) -> Share:
+    """A hundred of the largest windows row by row, beside those whose counts were drawn."""
+    if rows * width <= _BY_ROWS:
+        return Share(0, 0)
+    draws = [np.random.default_rng([seed + 1, width, rows, at]) for at in range(REFERENCES)]
+    return _judged(rows, width, profiles(width, seed), draws, CHECKED, by_rows=True)
+
+
+def _judged(rows: int, width: int, known: list[Profile], draws: list[Draw], windows: int, *, by_rows: bool) -> Share:
+    alarms = 0
+    for i in range(windows):
+        at = i % REFERENCES
+        given = (rows, width, draws[at], at)
+        made = window(known[at], drawn(*given)) if by_rows else drawn_window(known[at], *given)
+        alarms += bool(judge(known[at], made).bad)
+    return Share(alarms, windows)
 
 
 def _counted(windows: Iterator[list[bool]], seconds: float) -> Share:
@@ -181,7 +154,7 @@ def nannyml(rows: int, width: int, seconds: float, seed: int) -> Share:
     return _counted(windows(), seconds)
 
 
-TOOLS = {"salver": salver, "evidently": evidently, "nannyml": nannyml}
+TOOLS = {"salver": salver, "evidently": evidently, "nannyml": nannyml, "by rows": salver_by_rows}
 
 
 def cell(rows: int, width: int, tools: list[str], seconds: float, seed: int) -> None:
@@ -205,8 +178,9 @@ def false_alarms() -> str:
 
 def _line(rows: int, width: int) -> str:
     kept = _kept(_path(rows, width))
-    shares = [Share(*kept.get(name, (0, 0))) for name in TOOLS]
-    return f"| {rows:,} | {width} | {' | '.join(map(str, shares))} |"
+    ours, evidently, nannyml, checked = (Share(*kept.get(name, (0, 0))) for name in TOOLS)
+    own = f"{ours}; row by row {checked}" if checked.windows else str(ours)
+    return f"| {rows:,} | {width} | {own} | {evidently} | {nannyml} |"
 
 
 def _kept(path: Path) -> dict[str, Any]:
@@ -226,7 +200,7 @@ def _scale(rows: Table, draw: np.random.Generator) -> None:
 
 
 def _odds(rows: Table, draw: np.random.Generator) -> None:
-    rows[CATEGORY] = _values([2, 1, 1, 1, 1], rows[CATEGORY].values)(draw, len(rows[CATEGORY]))
+    rows[CATEGORY] = values([2, 1, 1, 1, 1], rows[CATEGORY].values).draw(draw, len(rows[CATEGORY]))
 
 
 def _missing(rows: Table, draw: np.random.Generator) -> None:

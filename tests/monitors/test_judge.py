@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import random
 import re
 from typing import Any
 
@@ -13,10 +14,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import salver.monitors
+from benchmarks.columns import KINDS, drawn, drawn_window
 from salver.errors import InputError
+from salver.monitors.bins import Coded, value_bins
 from salver.monitors.comparison import reference_of, window_of_rows
 from salver.monitors.judge import judge, needed
 from salver.monitors.rule import Rule
+from salver.monitors.significance import goodness_of_fit, two_sample
+from salver.monitors.window import window_of
 
 REFERENCE_ROWS = 10_000
 
@@ -144,9 +149,85 @@ def test_nothing_is_apart_from_itself(same: list[Any]) -> None:
     assert all(abs(distance) < 1e-9 for one in found.verdict.findings for distance in one.distances.values())
 
 
+NUMBERS = np.random.default_rng(0).normal(size=500).tolist()
+MIXED = [1, "1", True, None, 1.5]
+ODD: dict[str, tuple[list[Any], list[Any], set[str]]] = {
+    "constant": ([1.0] * 500, [1.0] * 500, set()),
+    "another constant": ([1.0] * 500, [2.0] * 500, {"drift", "out_of_range"}),
+    "all missing": ([None] * 500, [None] * 500, set()),
+    "all missing now": (NUMBERS, [None] * 500, {"drift", "missing"}),
+    "all missing before": ([None] * 500, NUMBERS, {"drift"}),
+    "NaN": (NUMBERS, [*NUMBERS[:400], *[math.nan] * 100], {"drift", "missing"}),
+    "infinite": (NUMBERS, [*NUMBERS[:400], *[math.inf] * 50, *[-math.inf] * 50], {"drift", "not_finite"}),
+    "one row": ([1.0], [1.0], set()),
+    "one row now": (NUMBERS, [1.0], set()),
+    "mixed types": (MIXED * 100, MIXED[::-1] * 100, set()),
+    "mixed types and another value": (MIXED * 100, [*MIXED[:4], 2.5] * 100, {"drift", "unseen"}),
+}
+
+
+@pytest.mark.parametrize("name", ODD)
+def test_odd_columns(name: str) -> None:
+    before, now, kinds = ODD[name]
+    found = salver.monitors.compare({"v": before}, {"v": now})
+    assert {finding.kind for finding in found.verdict.bad} == kinds
+    assert bool(found.verdict.needs_rows) == ("row" in name)
+
+
+def test_values_that_are_equal_but_of_other_types_keep_their_cells_in_any_order() -> None:
+    mixed = [True, 1, 1.0, "1", "true", None, 0, False] * 3
+    first = value_bins(mixed)
+    assert first.names == ["missing", "1", "true", "0", "false", "any other"]
+    for seed in range(5):
+        other = random.Random(seed).sample(mixed, len(mixed))
+        assert value_bins(other) == first
+        assert (first.count(other) == [3, 9, 6, 3, 3, 0]).all()
+
+
 def test_the_order_of_rows_does_not_matter() -> None:
     rows = table(700, 3)
     order = np.random.default_rng(0).permutation(700)
     mixed = {name: array[order] for name, array in rows.items()}
     reference = table(REFERENCE_ROWS, 0)
     assert salver.monitors.compare(reference, rows) == salver.monitors.compare(reference, mixed)
+
+
+def test_numbers_beyond_the_range_are_as_frequent_as_they_are() -> None:
+    """Of 1,000 rows beside 1,000: the range is the reference's own, so that some rows are always beyond it."""
+    draw, found = np.random.default_rng(0), 0
+    for _ in range(200):
+        profile = reference_of({"x": draw.normal(size=1000)})
+        verdict = judge(profile, window_of_rows(profile, {"x": draw.normal(size=1000)}))
+        found += any(finding.kind == "out_of_range" and finding.p < 0.05 for finding in verdict.findings)
+    assert 0.01 < found / 200 < 0.07, "P(7 or more) is 0.035"
+
+
+def test_values_that_are_rare_come_unseen() -> None:
+    """Where the reference has twenty values once each, twenty others are no news; where it has none, they are."""
+    draw = np.random.default_rng(0)
+    usual = draw.choice(np.array(list("abcde"), dtype=object), 1000)
+    rare = [np.concatenate([usual, np.array([f"{of}{i}" for i in range(20)], dtype=object)]) for of in "xy"]
+    for before, unseen in ((rare[0], False), (np.tile(usual, 2), True)):
+        found = salver.monitors.compare({"k": before}, {"k": rare[1]})
+        assert any(one.kind == "unseen" for one in found.verdict.bad) == unseen
+
+
+@pytest.mark.parametrize("at", range(len(KINDS)))
+def test_benchmarks_draw_counts_as_rows_are_counted(at: int) -> None:
+    """The chances of cells are right, so that counts drawn by them are those of rows."""
+    kind, draw = list(KINDS.values())[at], np.random.default_rng(at)
+    rows = kind.draw(draw, 3000)
+    profile = reference_of({"v 0": np.array(rows.tolist(), object) if isinstance(rows, Coded) else rows})
+    counts = window_of(profile, {"v 0": kind.draw(draw, 50_000)}, {}).counts["in:v 0"]
+    shares = kind.shares(profile.columns["v 0"].bins)
+    assert shares.sum() == pytest.approx(1) and counts[shares == 0].sum() == 0
+    assert goodness_of_fit(1e9 * shares, counts).p > 1e-3
+
+
+def test_a_window_of_drawn_counts_is_one_of_rows() -> None:
+    draw = np.random.default_rng(0)
+    table = {name: np.array(v.tolist(), object) if isinstance(v, Coded) else v for name, v in drawn(2000, 10, draw).items()}
+    profile = reference_of(table)
+    by_rows, by_counts = window_of(profile, drawn(20_000, 10, draw), {}), drawn_window(profile, 20_000, 10, draw)
+    assert by_rows.counts.keys() == by_counts.counts.keys() and by_counts.weight == by_rows.weight == 20_000
+    assert all(two_sample(by_rows.counts[name], by_counts.counts[name], likelihood=True).p > 1e-3 for name in by_rows.counts)

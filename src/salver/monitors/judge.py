@@ -222,7 +222,7 @@ def _rate(
     design = window.design_effect
     if design > 1:
         hits, rows = round(hits / design), max(round(rows / design), 1)
-    p = more_often(hits, rows, before, known)
+    p = more_often(hits, rows, before + _left_out(kind, reference), known)
     factor = reference.dispersion_at(rows)
     if factor > 1 and 0 < p < 1:
         share = (hits + before) / (rows + known)
@@ -231,6 +231,18 @@ def _rate(
     now, was = wilson(hits / rows, rows), before / known
     rise = Estimate(hits / rows - was, now.low - was, now.high - was)
     return Finding(kind, name, p, rise, was, hits / rows, importance=reference.importance)
+
+
+def _left_out(kind: Kind, reference: ColumnProfile) -> int:
+    """How many rows of the reference count as out of range or unseen, though by its own cells none can be.
+
+    Of m rows, those beyond the smallest and the largest of n others are beta-binomial (m, 2, n - 1): Fisher's test with one row
+    of the reference outside has that very tail (David, Nagaraja: Order Statistics, 2.5). Values that were not seen are about as
+    frequent as those that were seen once (Good, Biometrika 40 (1953) 237).
+    """
+    if kind == "out_of_range":
+        return 1
+    return sum(1 for count in reference.counts[1:-1] if count == 1) if kind == "unseen" else 0
 
 
 def _stuck(key: str, name: str, reference: ColumnProfile, window: Window) -> Finding | None:
