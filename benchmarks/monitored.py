@@ -25,6 +25,7 @@ from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
+import psutil
 
 import salver
 from benchmarks.load import load
@@ -42,17 +43,26 @@ LOADED_S = 58  # of a minute: wrk ends before the next begins
 
 
 class Pair(NamedTuple):
-    """Requests a second in a minute without a look and in one with it; time of the core that the look took, rows it told of."""
+    """Requests a second in a minute without a look and in one with it, and what a request took of the core's time then, in µs,
+    the look included; the look's own time, and the rows that it told of."""
 
     without: float
     with_it: float
+    us_without: float
+    us_with: float
     cpu_s: float
     counted: int
     looked_into: int
 
     @property
     def cost(self) -> float:
+        """In answers: as it was, whatever else the machine did."""
         return 1 - self.with_it / self.without
+
+    @property
+    def cpu_cost(self) -> float:
+        """In answers that the same time of the core would have given."""
+        return 1 - self.us_without / self.us_with
 
 
 def pair(name: str, body: str, store: Path, look_first: bool) -> Pair:
@@ -61,12 +71,16 @@ def pair(name: str, body: str, store: Path, look_first: bool) -> Pair:
     (log / "monitor.toml").write_text(f'slice = "1m"\nwindow = "1m"\nrows_a_slice = {Settings().rows_a_slice // 5}\n')
     command = [BIN / "salver", "serve", name, "--store", store, "--log", log, "--port", str(port), "--no-monitor"]
     per_s: dict[bool, float] = {}
+    us: dict[bool, float] = {}
+    took_s = 0.0
     with running(command, port, log / "serve.txt") as server:
         first_answer(server, body.encode())
         for looks in (None, True, False) if look_first else (False, True):
             time.sleep(-time.time() % MINUTE_S)
             look = _Look(log, store) if looks else None
+            before_s = _own_s(server.process.pid)
             found = load(server.url, body, CONNECTIONS, LOADED_S)
+            served_s, used_s = _own_s(server.process.pid) - before_s, 0.0
             if found.bad:
                 raise RuntimeError(f"{found.bad} answers were none")
             if look is not None:
@@ -77,7 +91,15 @@ def pair(name: str, body: str, store: Path, look_first: bool) -> Pair:
                 (one,) = read_results(log)
             if looks is not None:
                 per_s[looks] = found.per_s
-    return Pair(per_s[False], per_s[True], used_s, one.rows, sum(window.counted for window in one.windows))
+                us[looks] = (served_s + used_s) / found.requests * 1e6
+                took_s = max(took_s, used_s)
+    return Pair(per_s[False], per_s[True], us[False], us[True], took_s, one.rows, sum(window.counted for window in one.windows))
+
+
+def _own_s(pid: int) -> float:
+    """Time of the processor that a process used, without those that it started."""
+    used = psutil.Process(pid).cpu_times()
+    return used.user + used.system
 
 
 class _Look(threading.Thread):
@@ -115,7 +137,7 @@ def main() -> None:
         body = json.dumps({"features": features})
         for at in range(len(pairs) or options.first, (len(pairs) or options.first) + options.pairs):
             pairs.append(pair(options.model, body, store, look_first=bool(at % 2)))
-            print(pairs[-1], f"{pairs[-1].cost:.1%}", flush=True)
+            print(pairs[-1], f"{pairs[-1].cost:.1%} {pairs[-1].cpu_cost:.1%}", flush=True)
     if options.add:
         options.add.write_text(json.dumps(pairs))
     table = "\n".join(lines(title, pairs)) + "\n"
@@ -126,16 +148,23 @@ def main() -> None:
 
 def lines(title: str, pairs: list[Pair]) -> list[str]:
     """The table: medians of all pairs."""
-    costs = sorted(one.cost for one in pairs)
-    without, with_it, cpu_s, counted, into = (median(part) for part in zip(*pairs, strict=True))
-    rows = [title, len(pairs), f"{without:,.0f}", f"{with_it:,.0f}", f"{median(costs):.1%}"]
-    rows += [f"{costs[0]:.1%} to {costs[-1]:.1%}", f"{cpu_s / MINUTE_S:.1%}", f"{counted:,.0f}", f"{into:,.0f}"]
-    return [
-        "| model | pairs | requests/s, no look | with one | cost, median | of all pairs | time of the core | rows counted | "
-        "looked into |",
-        "|---|--:|--:|--:|--:|--:|--:|--:|--:|",
-        f"| {' | '.join(map(str, rows))} |",
+    costs, cpu = sorted(one.cost for one in pairs), sorted(one.cpu_cost for one in pairs)
+    without, with_it, us_without, us_with, took_s, counted, into = (median(part) for part in zip(*pairs, strict=True))
+    cells = [
+        ("requests/s, no look", f"{without:,.0f}"),
+        ("with one", f"{with_it:,.0f}"),
+        ("cost, median of the pairs", f"{median(costs):.1%}"),
+        ("all pairs", f"{costs[0]:.1%} to {costs[-1]:.1%}"),
+        ("µs of the core a request", f"{us_without:.2f}"),
+        ("with a look", f"{us_with:.2f}"),
+        ("cost", f"{median(cpu):.1%}"),
+        ("all pairs", f"{cpu[0]:.1%} to {cpu[-1]:.1%}"),
+        ("the look", f"{took_s:.2f} s"),
+        ("rows it counted", f"{counted:,.0f}"),
+        ("looked into", f"{into:,.0f}"),
     ]
+    made = [f"| {title}, {len(pairs)} pairs | |", "|---|--:|"]
+    return [*made, *(f"| {name} | {value} |" for name, value in cells)]
 
 
 if __name__ == "__main__":

@@ -118,7 +118,7 @@ def test_columns_are_ranked_and_told() -> None:
     found = salver.monitors.compare(table(REFERENCE_ROWS, 0), pd.DataFrame(rows).assign(new=1))
     assert found.drifted and set(found.columns) == {"x0", "k"}
     assert found.only_current == ["new"]
-    assert re.search(r"x0: .* of rows; moved by \d", str(found)) and "k: unseen 0.00% → 1.00%" in str(found)
+    assert re.search(r"x0 moved: .* → .*% of rows", str(found)) and "k: unseen in 1.0% of rows, before in 0.0%" in str(found)
     drift = next(finding for finding in found.of("x0") if finding.kind == "drift")
     assert {"psi", "js", "ks", "wasserstein"} == set(drift.distances)
     assert drift.distances["wasserstein"] == pytest.approx(0.5 / 1.349, rel=0.15), "in interquartile ranges"

@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from salver.monitors.bins import Counts, NumberBins, number_bins, spelled
+from salver.monitors.change import last_change
 from salver.monitors.estimate import Estimate, Floats, Z, normal
 from salver.types.signature import Columns, Signature
 
@@ -24,7 +25,8 @@ CELLS = 50
 """Equal-mass bins of the probability: fine enough that rows moving within one do not matter."""
 _CLASSES = 20
 _FEWEST = 30  # labelled rows of a class that can be calibrated
-_REFERENCE_ROWS = 5000  # as many rows the reference counts as, at most, beside what was labelled lately
+_SHAPE_ROWS = 500
+"""As many rows the reference counts as beside labels that contradict it: it still knows best how cells differ."""
 _UNSURE = 1 / 3
 """What moves rows to other cells may change what a cell means. This part of how far an estimate is from what the reference had
 is taken as the standard deviation of that: on public sets the part was between a tenth and a half (docs/measured.md)."""
@@ -79,8 +81,10 @@ class Calibration(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         return {"accuracy": _unsure(self.accuracy(counts), usual, high=1.0)}
 
     def refitted(self, predicted: NDArray[Any], probabilities: Floats, right: NDArray[np.bool_]) -> Calibration:
-        """With rows that were labelled lately, beside which the reference is no more than a start."""
-        share = _share(self.counts)
+        """With rows that were labelled lately, in order of time: those since the last change of what cells mean."""
+        cells = self.bins.places(probabilities)
+        share, since = _kept(right - self.rates[predicted, cells], float(np.sum(self.counts)))
+        predicted, probabilities, right = predicted[since:], probabilities[since:], right[since:]
         told = [
             np.asarray(known) * share + self.count(predicted[at], probabilities[at])
             for known, at in ((self.counts, slice(None)), (self.hits, right))
@@ -130,8 +134,11 @@ class Errors(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         return {"mae": _unsure(self.mae(counts), absolute), "rmse": _unsure(self.rmse(counts), math.sqrt(squared))}
 
     def refitted(self, predicted: Floats, error: Floats) -> Errors:
-        """With rows that were labelled lately, beside which the reference is no more than a start."""
-        known, cells = np.asarray(self.counts) * _share(self.counts), self.bins.places(predicted)
+        """With rows that were labelled lately, in order of time: those since the last change of what cells mean."""
+        cells = self.bins.places(predicted)
+        share, since = _kept(np.abs(error) - np.asarray(self.absolute)[cells], float(np.sum(self.counts)))
+        predicted, error, cells = predicted[since:], error[since:], cells[since:]
+        known = np.asarray(self.counts) * share
         counts = known + self.bins.count(predicted)
         made = [
             (np.asarray(means) * known + np.bincount(cells, np.abs(error) ** power, minlength=len(known)))
@@ -159,9 +166,11 @@ class Errors(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         return normal(value, of_labels + of_reference, low=0.0)
 
 
-def _share(counts: Any) -> float:
-    """What the rows of the reference weigh beside those that were labelled lately."""
-    return min(1.0, _REFERENCE_ROWS / float(np.sum(counts)))
+def _kept(surprise: Floats, reference: float) -> tuple[float, int]:
+    """What a row of the reference, which has so many, weighs beside rows that were labelled lately, and from which of them on
+    they count. `surprise` is by how much each was not as expected."""
+    since = last_change(surprise, reference)
+    return (1.0, 0) if since is None else (min(1.0, _SHAPE_ROWS / reference), since)
 
 
 def _unsure(found: Estimate, usual: float, high: float = math.inf) -> Estimate:
