@@ -86,8 +86,8 @@ def grpc_messages() -> list[bytes]:
 
 
 def grpc_seeds() -> list[bytes]:
-    """What a client writes on a new connection for a call: preface, settings, headers, message."""
-    return [_call(content) for content in grpc_messages()]
+    """What a client writes on a new connection for a call, or for some: preface, settings, and headers and message of each."""
+    return [_calls(content, times) for content in grpc_messages() for times in (1, 4)]
 
 
 def mutated(seed: bytes, others: list[bytes], draw: random.Random) -> bytes:
@@ -180,13 +180,14 @@ def _parquet() -> bytes:
     return sink.getvalue()
 
 
-def _call(content: bytes) -> bytes:
+def _calls(content: bytes, times: int) -> bytes:
     client = h2.connection.H2Connection(h2.config.H2Configuration(client_side=True))
     client.initiate_connection()
     headers = {":method": "POST", ":scheme": "http", ":path": f"/{SERVICE}/ModelInfer", ":authority": "localhost"}
     headers |= {"te": "trailers", "content-type": "application/grpc", "grpc-timeout": "20S"}
-    client.send_headers(1, list(headers.items()))
-    client.send_data(1, b"\x00" + len(content).to_bytes(4, "big") + content, end_stream=True)
+    for stream_id in range(1, 2 * times, 2):
+        client.send_headers(stream_id, list(headers.items()))
+        client.send_data(stream_id, b"\x00" + len(content).to_bytes(4, "big") + content, end_stream=True)
     return client.data_to_send()
 
 
