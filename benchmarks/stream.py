@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import gc
 import json
 import subprocess
 import sys
@@ -182,7 +183,7 @@ def ours(source: str, sink: str, count: int, done: Done, store: str) -> None:
             super().__setattr__(name, value)
 
     stop = threading.Event()
-    salver.stream("iris", source, sink, store=store, batch=BATCH, stop=stop, counts=Told())
+    salver.stream("iris", source, sink, store=store, batch=BATCH, stop=stop, counts=Told(), started=gc.freeze)
 
 
 def one(kind: str, source: str, sink: str, store: str) -> None:
@@ -190,6 +191,7 @@ def one(kind: str, source: str, sink: str, store: str) -> None:
     if store:
         ours(source, sink, MESSAGES[kind], clock, store)
     else:
+        gc.freeze()  # as the command does
         BARE[kind](source, sink, MESSAGES[kind], clock)
     print(clock.rate)
 

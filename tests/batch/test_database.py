@@ -2,6 +2,12 @@
 
 from __future__ import annotations
 
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,13 +18,19 @@ import salver
 from salver.batch.database import Database
 from salver.errors import ConfigError, InputError
 from tests.batch.conftest import irises
-from tests.batch.postgres import postgres
+from tests.batch.postgres import Postgres, postgres
+from tests.serving import SALVER
 
 
 @pytest.fixture(scope="module")
-def server() -> Iterator[str]:
-    with postgres() as url:
-        yield url
+def postgresql() -> Iterator[Postgres]:
+    with postgres() as started:
+        yield started
+
+
+@pytest.fixture
+def server(postgresql: Postgres) -> str:
+    return postgresql.url
 
 
 @pytest.fixture(params=["sqlite", "duckdb", "postgresql"])
@@ -80,3 +92,46 @@ def test_no_password_is_kept(tmp_path: Path) -> None:
     database = Database.parse("postgresql://me:secret@host:5433/db?sslmode=require#t")
     assert database.name == "postgresql://me@host:5433/db#t"
     assert "secret" not in repr(database)
+
+
+def killed_at_random(postgresql: Postgres, models: Path, tmp_path: Path, count: int, rounds: int, seed: int) -> None:
+    """A table into a table, by a job that is killed and a server that is restarted at random until the job is done."""
+    pq.write_table(irises(count), tmp_path / "in.parquet")
+    source, sink = f"{postgresql.url}#given{count}", f"{postgresql.url}#scored{count}"
+    salver.batch("iris", tmp_path / "in.parquet", source, store=models, log=False)
+    query = f"select customer, x0, x1, x2, x3 from given{count} order by customer"
+    command = [SALVER, "batch", "iris", postgresql.url, sink, "--query", query]
+    command += ["--store", str(models), "--no-log", "--overwrite"]
+    started_s = time.monotonic()
+    subprocess.run(command, check=True, capture_output=True)
+    whole_s, draw, ended = time.monotonic() - started_s, random.Random(seed), list[str]()
+    expected = rows(postgresql.url, f"select * from scored{count} order by id")
+    for number in range(rounds):
+        postgres_dies = number % 2 == 1
+        with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as job:
+            assert job.stderr
+            time.sleep(draw.uniform(0.3, 1.0) * whole_s)
+            if postgres_dies:
+                postgresql.kill()
+                postgresql.start()
+            else:
+                job.send_signal(signal.SIGKILL)
+            told = job.stderr.read()
+        ended.append(f"{'server' if postgres_dies else 'job'} killed: {job.returncode}")
+        assert job.returncode in ((0, 1) if postgres_dies else (0, -signal.SIGKILL)), told
+        assert "Traceback" not in told
+        left = rows(postgresql.url, f"select count(*) as n, count(distinct id) as ids from scored{count}")[0]
+        assert left == {"n": count, "ids": count}, "what was there before stays until all is done"
+        again = subprocess.run(command[:-1], capture_output=True, text=True)
+        assert again.returncode == 0, again.stderr
+        assert rows(postgresql.url, f"select * from scored{count} order by id") == expected, f"round {number}"
+    print(f"{count:,} rows, {rounds} rounds of {whole_s:.1f} s: {', '.join(ended)}", file=sys.stderr)
+
+
+def test_killed_jobs_and_a_killed_server_leave_each_row_once(postgresql: Postgres, models: Path, tmp_path: Path) -> None:
+    killed_at_random(postgresql, models, tmp_path, 5_000, 2, int(os.environ.get("SALVER_TEST_SEED", "1")))
+
+
+@pytest.mark.soak
+def test_two_hundred_thousand_rows_and_twenty_kills(postgresql: Postgres, models: Path, tmp_path: Path) -> None:
+    killed_at_random(postgresql, models, tmp_path, 200_000, 20, time.time_ns())

@@ -82,7 +82,7 @@ def a_table_gets_the_answers_of_requests(subject: Subject) -> None:
 def a_stream_gets_the_answers_of_requests(subject: Subject) -> None:
     rows, output = subject.rows[:_FEW], subject.signature.output("probabilities")
     named: list[Any] = [dict(zip(subject.signature.names, row, strict=True)) for row in rows]
-    messages = [Message(json.dumps(row).encode(), str(i), None, {}, None) for i, row in enumerate(named + rows)]
+    messages = [Message(json.dumps(row).encode(), "", i, None, []) for i, row in enumerate(named + rows)]
     scoring = Scoring("test", None, None, NO_SHADOWS)
     scoring.install(Routing(1), {1: Awake(subject.model)})
     made = scoring(messages)

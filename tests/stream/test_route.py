@@ -110,11 +110,11 @@ def test_headers_and_columns_hold_a_message_with_a_version(models: Path) -> None
 
     users = [f"u{n}" for n in range(20)]
     rows = [json.dumps(event(n)).encode() for n in range(20)]
-    by_header = [Message(rows[0], user, None, {"X-User": user}, None) for user in users]
+    by_header = [Message(rows[0], "", user, None, [("X-User", user.encode())]) for user in users]
     assert versions("header:x-user", by_header) == [expected(user) for user in users]
-    assert versions("header:x-user", [Message(rows[0], "none", None, {}, None)]) == [1]
-    by_column = [Message(row, str(n), None, {}, None) for n, row in enumerate(rows)]
+    assert versions("header:x-user", [Message(rows[0], "", "none", None, [])]) == [1]
+    by_column = [Message(row, "", n, None, []) for n, row in enumerate(rows)]
     assert versions("field:x0", by_column) == [expected(str(4.5 + n / 10).removesuffix(".0")) for n in range(20)]
-    again = [Message(rows[0], str(n), None, {}, None) for n in range(50)]
+    again = [Message(rows[0], "", n, None, []) for n in range(50)]
     assert versions("", again) == versions("", again), "without a key, a message that comes again has the same version"
     assert set(versions("", again)) == {1, 2}

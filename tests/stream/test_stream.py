@@ -90,14 +90,15 @@ def test_bytes_and_long_values_are_told_in_dead_letters_as_far_as_a_broker_takes
 def test_a_full_disk_is_waited_for(tmp_path: Path) -> None:
     sink = FileSink(tmp_path / "scored.jsonl")
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    messages = [Outgoing(b"x" * 60, None, {}, ""), Outgoing(b"y" * 60, None, {}, "")]
+    messages = [Outgoing(b"x" * 60, None, [], ""), Outgoing(b"y" * 60, None, [], "")]
+    sink.put(messages)
     resource.setrlimit(resource.RLIMIT_FSIZE, (100, hard))
     try:
         with pytest.raises(Unreachable, match="can't be written"):
-            sink.put(messages)
+            sink.flush()
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
-    sink.put(messages)
+    sink.flush()
     sink.close()
     assert (tmp_path / "scored.jsonl").read_bytes() == b"x" * 60 + b"\n" + b"y" * 60 + b"\n"
 
@@ -170,10 +171,11 @@ def test_another_version_takes_over_without_a_stop(models: Path, tmp_path: Path)
 class Recorded:
     """A source, a sink and dead letters that note what is asked of them, and fail as they are told."""
 
-    name, ended = "test", False
+    name, ended, leaving = "test", False, None
 
-    def __init__(self, batches: list[list[Message]], failures: dict[str, int]) -> None:
+    def __init__(self, batches: list[list[Message]], failures: dict[str, int], ahead: bool = False) -> None:
         self.batches = batches
+        self.ahead = ahead
         self.failures = failures
         self.noted: list[str] = []
 
@@ -196,6 +198,9 @@ class Recorded:
     def put(self, messages: Sequence[Outgoing]) -> None:
         self._note("put")
 
+    def flush(self) -> None:
+        self._note("flush")
+
     def close(self) -> None:
         pass
 
@@ -204,7 +209,7 @@ class Echo:
     version = 1
 
     def __call__(self, messages: Sequence[Message]) -> Scored:
-        return Scored([Outgoing(message.value, None, {}, "") for message in messages], [], b"", {1: len(messages)})
+        return Scored([Outgoing(message.value, None, [], "") for message in messages], [], b"", {1: len(messages)})
 
 
 def looped(place: Recorded, stop: threading.Event) -> Counts:
@@ -215,16 +220,23 @@ def looped(place: Recorded, stop: threading.Event) -> Counts:
 
 
 def test_nothing_is_done_before_it_is_acknowledged_and_all_is_tried_again() -> None:
-    place = Recorded([[Message(b"1", "1", None, {}, None)]], {"take": 1, "put": 2, "done": 1})
+    place = Recorded([[Message(b"1", "", 1, None, [])]], {"take": 1, "flush": 2, "done": 1})
     counts = looped(place, threading.Event())
-    assert place.noted == ["take", "take", "put", "put", "put", "done", "done", "take"]
+    assert place.noted == ["take", "take", "put", "flush", "flush", "flush", "done", "done", "take"]
     assert counts.scored == 1
     assert dict(counts.retries) == {"source": 2, "sink": 2}
 
 
+def test_where_a_sink_sends_by_itself_the_next_are_scored_meanwhile_and_none_is_done_before() -> None:
+    place = Recorded([[Message(b"1", "", 1, None, [])], [Message(b"2", "", 2, None, [])]], {"flush": 1}, ahead=True)
+    counts = looped(place, threading.Event())
+    assert place.noted == ["take", "put", "take", "flush", "flush", "done", "put", "take", "flush", "done", "take"]
+    assert counts.scored == 2
+
+
 def test_what_cannot_be_sent_when_it_stops_is_not_done(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("salver.stream.steady.DRAIN_S", 0.2)
-    place, stop = Recorded([[Message(b"1", "1", None, {}, None)]], {"put": 10**6}), threading.Event()
+    place, stop = Recorded([[Message(b"1", "", 1, None, [])]], {"flush": 10**6}), threading.Event()
     threading.Timer(0.2, stop.set).start()
     with pytest.raises(Stopped):
         looped(place, stop)

@@ -66,7 +66,10 @@ class Database:
         if not query and not self.table:
             raise ConfigError(f"{self.name} names no table; write URL#TABLE, or give a --query")
         with self._connection() as connection, self._told():
-            yield from connection.read(query or f"select * from {_named(self.table)}")
+            try:
+                yield from connection.read(query or f"select * from {_named(self.table)}")
+            except OSError as error:  # rows that stop coming, for the server is gone
+                raise ConfigError(f"{self.name}: {_first_line(error)}") from error
 
     def manifest(self) -> Manifest | None:
         """The job that wrote the table."""
@@ -116,7 +119,7 @@ class Database:
         except Exception as error:
             if type(error).__module__.partition(".")[0] not in ("duckdb", "_duckdb", "adbc_driver_manager"):
                 raise
-            raise ConfigError(f"{self.name}: {str(error).strip().splitlines()[0]}") from error
+            raise ConfigError(f"{self.name}: {_first_line(error)}") from error
 
 
 class _Adbc:
@@ -233,6 +236,10 @@ def _with_numbers(table: arrow.Table) -> arrow.Table:
                 column = column.cast(pyarrow.float64())
             table = table.set_column(at, field.name, column)
     return table
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().partition("\n")[0]
 
 
 def _quoted(text: str) -> str:

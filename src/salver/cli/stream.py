@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import gc
 import signal
 import sys
 import threading
@@ -83,6 +84,7 @@ def _stream(given: argparse.Namespace) -> int:
         metrics=None if settings.metrics_port is None else ("127.0.0.1", settings.metrics_port),
         policy=policy_of(given),
         stop=stop,
+        started=gc.freeze,  # what is loaded by now stays: the garbage of messages is all there is to look for
     )
     if given.json:
         print_json(totals)

@@ -6,6 +6,7 @@ import time
 from collections.abc import Iterable, Iterator
 from itertools import chain, repeat
 from operator import attrgetter
+from typing import Protocol
 
 from salver.engine.batch import Batch
 from salver.engine.request import Request
@@ -18,6 +19,17 @@ from salver.types.rows import Row
 from salver.types.signature import Signature
 
 _keys_of = attrgetter("keys")
+
+
+class Origin(Protocol):
+    """Where a row came from: a request, or what another face has instead."""
+
+    @property
+    def source(self) -> str: ...
+    @property
+    def arrived_ns(self) -> int: ...
+    @property
+    def trace(self) -> str | None: ...
 
 
 class Recorder:
@@ -41,8 +53,6 @@ class Recorder:
         return self._lines(batch)
 
     def _lines(self, batch: Batch) -> bytes:
-        name, version, route = self._name, self._version, self._route
-        inputs, ts, ended_ns = self._inputs, time.time_ns() // 1000, batch.ended_ns
         asked = batch.requests  # of each row
         if len(asked) != len(batch.ids):
             asked = [request for request in asked for _ in range(request.count)]
@@ -51,6 +61,19 @@ class Recorder:
         if self._flags:
             rows = list(rows)
             flags = self._flags(rows)
+        return self.lines_of(batch, asked, rows, _keys(batch.requests), flags)
+
+    def lines_of(
+        self,
+        batch: Batch,
+        asked: Iterable[Origin],
+        rows: Iterable[Row],
+        keys: Iterable[str | None],
+        flags: Iterable[Flags | None],
+    ) -> bytes:
+        """The batch's rows as JSON lines: where each came from, what it held, its business key, and what is odd about it."""
+        name, version, route = self._name, self._version, self._route
+        inputs, ts, ended_ns = self._inputs, time.time_ns() // 1000, batch.ended_ns
         if self._infinite:
             rows = [spelled(row) for row in rows]
         outputs = map(self._outputs, *batch.outputs.values())
@@ -60,7 +83,7 @@ class Recorder:
                 inputs(*row), output, key, request.trace, flag,
             )
             for request, made_id, row, output, key, flag in zip(
-                asked, batch.ids, rows, outputs, _keys(batch.requests), flags, strict=False
+                asked, batch.ids, rows, outputs, keys, flags, strict=False
             )
         ]  # fmt: skip
         if self._policy is not None:

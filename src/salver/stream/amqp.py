@@ -13,6 +13,7 @@ import math
 import time
 from collections import deque
 from collections.abc import Coroutine, Sequence
+from concurrent.futures import CancelledError
 from typing import Any, TypeVar
 from urllib.parse import quote
 
@@ -21,11 +22,13 @@ from aio_pika import exceptions
 from aio_pika.abc import AbstractChannel, AbstractConnection, AbstractIncomingMessage, AbstractQueue
 
 from salver.errors import ConfigError, Unreachable
-from salver.stream.contract import Message, Outgoing, legible, octets, text
+from salver.stream.contract import Headers, Message, Outgoing, legible
+from salver.stream.gathering import Gathering
 from salver.stream.peer import Peer
 from salver.stream.places import Place
 
 _TIMEOUT_S = 10.0
+_LIMIT_S = 30.0  # for all that one call asks: a connection that has not answered by then is given up
 _LOOK_S = 1.0  # how often partitions are shared anew
 _AHEAD = 2048  # messages of a partition that the broker sends ahead of what is done
 _REFUSED = 403
@@ -40,6 +43,7 @@ class _Link:
         self.channel = channel
         self.came: deque[tuple[str, AbstractIncomingMessage]] = deque()
         self.arrived = asyncio.Event()
+        self.lookout: AbstractChannel | None = None
         self.known: set[str] = set()  # queues that are there
         self.mine: dict[str, AbstractChannel] = {}  # by queue
         self.under_way: dict[str, tuple[int, int]] = {}  # queue → how many are taken and not done, and the last one's tag
@@ -60,6 +64,16 @@ class _Link:
         except exceptions.ChannelNotFoundEntity:
             await self.channel.declare_queue(queue, durable=True, timeout=_TIMEOUT_S)
         self.known.add(queue)
+
+    async def look(self, queue: str) -> tuple[int, int]:
+        """How many messages and how many consumers a queue has.
+
+        A channel is closed when it does not answer in time, so this has one of its own: nothing else is lost with it.
+        """
+        if self.lookout is None or self.lookout.is_closed:
+            self.lookout = await self.connection.channel()
+        told = (await self.lookout.declare_queue(queue, passive=True, timeout=_TIMEOUT_S)).declaration_result
+        return told.message_count or 0, told.consumer_count or 0
 
 
 class _Peer(Peer):
@@ -84,21 +98,37 @@ class _Peer(Peer):
 
     def _ask(self, question: Coroutine[Any, Any, _Answer]) -> _Answer:
         try:
-            return self._loop.run(question)
+            return self._loop.run(self._in_time(question))
         except (exceptions.AuthenticationError, exceptions.ProbableAuthenticationError) as error:
             raise ConfigError("RabbitMQ does not let us in: user, password or virtual host is wrong") from error
         except exceptions.PublishError as error:
             raise ConfigError("RabbitMQ has no queue for what is sent; bind one to the exchange") from error
         except exceptions.ChannelPreconditionFailed as error:
             raise ConfigError(f"RabbitMQ refuses: {str(error)[:200]}") from error
-        except (exceptions.AMQPError, exceptions.ChannelInvalidStateError, OSError, TimeoutError) as error:
+        except (exceptions.AMQPError, exceptions.ChannelInvalidStateError, OSError, TimeoutError, CancelledError) as error:
             raise Unreachable(f"RabbitMQ can't be reached: {type(error).__name__}") from error
+        except Exception as error:
+            if type(error) is not Exception:
+                raise
+            # What waits for a channel that closes for no reason is told nothing else by the client library.
+            raise Unreachable("RabbitMQ can't be reached: the channel was closed") from error
+
+    async def _in_time(self, question: Coroutine[Any, Any, _Answer]) -> _Answer:
+        limit = asyncio.timeout(_LIMIT_S)
+        try:
+            async with limit:
+                return await question
+        except TimeoutError:
+            if limit.expired():
+                await self._end()
+            raise
 
 
 class AmqpSource(_Peer):
     """The messages of a queue, or of its partitions, for a group."""
 
     ended = False
+    leaving = None
 
     def __init__(self, at: Place) -> None:
         self._queues = at.partitions
@@ -155,15 +185,14 @@ class AmqpSource(_Peer):
         left = 0
         for queue in self._queues:
             await link.require(queue)
-            told = await link.channel.declare_queue(queue, passive=True, timeout=_TIMEOUT_S)
-            left += told.declaration_result.message_count or 0
+            left += (await link.look(queue))[0]
         return left + len(link.came) + sum(count for count, _ in link.under_way.values())
 
     async def _share(self, link: _Link) -> None:
         """Take partitions that nobody has up to our share, and leave what is more than that."""
         self._looked_s = time.monotonic() + _LOOK_S
-        told = await link.channel.declare_queue(self._members, passive=True, timeout=_TIMEOUT_S)
-        share = math.ceil(len(self._queues) / max(1, told.declaration_result.consumer_count or 0))
+        _, members = await link.look(self._members)
+        share = math.ceil(len(self._queues) / max(1, members))
         for queue in [*link.mine][share:]:
             if queue not in link.under_way:
                 link.came = deque(one for one in link.came if one[0] != queue)
@@ -191,33 +220,42 @@ class AmqpSource(_Peer):
                 raise
 
 
-class AmqpSink(_Peer):
+class AmqpSink(Gathering, _Peer):
     """Sends to a queue; with `?exchange=NAME` to that exchange, and the last part of the path is the routing key."""
 
     def __init__(self, at: Place) -> None:
         self._key = at.topic
+        Gathering.__init__(self)
+        self._sending: tuple[_Link, asyncio.Future[Any]] | None = None
         self._exchange = at.options.get("exchange", "")
-        super().__init__(at)
+        _Peer.__init__(self, at)
 
-    def put(self, messages: Sequence[Outgoing]) -> None:
-        self._ask(self._put(messages))
+    def _send(self, messages: Sequence[Outgoing]) -> None:
+        self._ask(self._publish(messages))
 
-    async def _put(self, messages: Sequence[Outgoing]) -> None:
+    async def _publish(self, messages: Sequence[Outgoing]) -> None:
+        """Where RabbitMQ takes its time, the next call goes on waiting: to send it all again would not be faster."""
         link = await self._linked()
-        exchange = link.channel.default_exchange
-        if self._exchange:
-            exchange = await link.channel.get_exchange(self._exchange, ensure=False)
-        else:
-            await link.require(self._key)
-        sending = (exchange.publish(_sent(message), self._key, timeout=_TIMEOUT_S) for message in messages)
-        await asyncio.gather(*sending)
+        if self._sending is None or self._sending[0] is not link:
+            exchange = link.channel.default_exchange
+            if self._exchange:
+                exchange = await link.channel.get_exchange(self._exchange, ensure=False)
+            else:
+                await link.require(self._key)
+            sending = asyncio.gather(*(exchange.publish(_sent(message), self._key) for message in messages))
+            self._sending = link, sending
+        sending = self._sending[1]
+        if not (await asyncio.wait({sending}, timeout=_TIMEOUT_S))[0]:
+            raise TimeoutError
+        self._sending = None
+        await sending
 
 
 async def _nothing(_message: AbstractIncomingMessage) -> None: ...
 
 
 def _sent(message: Outgoing) -> aio_pika.Message:
-    headers: dict[str, Any] = {legible(name): legible(value) for name, value in message.headers.items()}
+    headers: dict[str, Any] = {name: None if value is None else legible(value) for name, value in message.headers}
     if message.key is not None:
         headers["key"] = legible(message.key)
     return aio_pika.Message(
@@ -230,19 +268,21 @@ def _sent(message: Outgoing) -> aio_pika.Message:
 
 
 def _message(link: _Link, queue: str, message: AbstractIncomingMessage) -> Message:
-    headers = {name: _spelled(value) for name, value in message.headers.items()}
-    key = headers.pop("key", None)
+    headers: Headers = [(name, _spelled(value)) for name, value in message.headers.items() if name != "key"]
+    key = _spelled(message.headers.get("key"))
     # RabbitMQ numbers nothing: without an id of its sender, a message is known by all that it is.
     made_id = message.message_id or _digest(message.body, key, headers, message.timestamp)
-    return Message(message.body, f"{queue}/{made_id}", key, headers, (link, queue, message))
+    return Message(message.body, queue, made_id, key, headers, (link, queue, message))
 
 
-def _spelled(value: Any) -> str:
-    return text(bytes(value)) if isinstance(value, bytes | bytearray) else str(value)
+def _spelled(value: Any) -> bytes | None:
+    if value is None or isinstance(value, bytes | bytearray):
+        return None if value is None else bytes(value)
+    return str(value).encode("utf-8", "surrogateescape")
 
 
 def _digest(body: bytes, *rest: Any) -> str:
-    return hashlib.blake2b(octets(repr(rest)) + body, digest_size=16).hexdigest()
+    return hashlib.blake2b(repr(rest).encode() + body, digest_size=16).hexdigest()
 
 
 def source(at: Place) -> AmqpSource:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from itertools import islice, repeat
 from typing import Any, NamedTuple
 
 import msgspec
@@ -14,9 +15,11 @@ from salver.engine.recorder import Recorder
 from salver.engine.request import Request
 from salver.errors import PredictionFailed, SalverError, Unavailable
 from salver.log.policy import Policies
-from salver.stream.contract import Message, Outgoing, legible
+from salver.stream.contract import Headers, Message, Outgoing, legible
+from salver.stream.reading import Reading
+from salver.types.policies import Flags
 from salver.types.ranges import Flagger
-from salver.types.rows import Row, are_finite
+from salver.types.rows import Row
 from salver.types.signature import Columns, concatenate
 
 TRACE = "traceparent"
@@ -36,21 +39,34 @@ class Answer(msgspec.Struct, omit_defaults=True, gc=False):
 
 
 class Asked(NamedTuple):
-    """A message whose row is checked; `at` is its place among those that were taken together."""
+    """Messages for one version by column: their places among those that were taken together, and what came of them so far."""
 
-    at: int
-    message: Message
-    id: str
-    key: str | None
-    row: Row
+    at: Sequence[int]
+    messages: Sequence[Message]
+    ids: Sequence[str]
+    keys: Sequence[str | None]
+    rows: Sequence[Row]
+
+    def only(self, places: Sequence[int]) -> Asked:
+        """Those that stand at these places here."""
+        columns: list[Sequence[Any]] = [*self]
+        return Asked(*([column[place] for place in places] for column in columns))
+
+
+class Origin(msgspec.Struct, gc=False):
+    """Where a row came from, as the log says it."""
+
+    source: str
+    arrived_ns: int
+    trace: str | None
 
 
 class Answered(NamedTuple):
     """What a version made of rows: the outgoing messages in their order, those that failed, and what there is to log."""
 
-    asked: list[Asked]
+    asked: Asked
     outgoing: list[Outgoing]
-    failed: list[tuple[Asked, SalverError]]
+    failed: dict[int, SalverError]  # by the place among all that were taken together
     lines: bytes
     batch: Batch | None
 
@@ -60,91 +76,90 @@ class Answering:
 
     def __init__(self, awake: Awake, route: str, source: str, policies: Policies | None) -> None:
         self.model = model = awake.model
-        self._checker, self._names = model.checker, model.signature.names
+        self.reading = Reading(model.signature, model.checker)
         self.prediction = model.signature.prediction.name
         self._source = source
         self._flagger = Flagger(model.signature)
-        self._encode = msgspec.json.Encoder().encode
+        self._encode_lines = msgspec.json.Encoder().encode_lines
         self._recorder = None
         if policies is not None:
             policies.note(model.name, model.version, model.signature)
             rules = policies.of(model.name, model.signature)
             self._recorder = Recorder(model.name, model.version, model.signature, route, rules)
 
-    def row(self, value: Any) -> Row:
-        """The checked row of what a message holds. Raises InputError."""
-        if isinstance(value, dict):
-            event: dict[str, Any] = value
-            named = {name: event[name] for name in self._names if name in event}  # the rest is none of the model's business
-            if self._checker.all_plain and len(named) == len(self._names) and are_finite(values := list(named.values())):
-                return self._checker.check_plain(values)
-            value = named
-        return self._checker.check(value)
-
-    def __call__(self, asked: list[Asked]) -> Answered:
+    def __call__(self, asked: Asked) -> Answered:
         started_ns = time.perf_counter_ns()
-        arrays, failed = self._ask(asked)
-        if failed:
-            gone = {one.at for one, _ in failed}
-            asked = [one for one in asked if one.at not in gone]
-        if not asked:
-            return Answered([], [], failed, b"", None)
+        arrays, wrong = self._ask(asked.rows)
+        failed = {asked.at[place]: error for place, error in wrong.items()}
+        if wrong:
+            asked = asked.only([place for place in range(len(asked.rows)) if place not in wrong])
+        if not asked.rows:
+            return Answered(asked, [], failed, b"", None)
         outputs = {output.name: values_of(output, arrays[output.name]) for output in self.model.signature.outputs}
-        batch = Batch(self._requests(asked, started_ns), arrays, outputs, [one.id for one in asked], started_ns)
-        lines = b"" if self._recorder is None else self._recorder.lines(batch)
-        return Answered(asked, self._outgoing(asked, outputs), failed, lines, batch)
+        request = Request(
+            rows=[*asked.rows],
+            count=len(asked.rows),
+            size_bytes=0,
+            arrived_ns=started_ns,
+            source=self._source,
+            keys=[*asked.keys],
+        )
+        batch = Batch([request], arrays, outputs, [*asked.ids], started_ns)
+        flags = [*islice(self._flagger(asked.rows), len(asked.rows))] if self._flagger else [None] * len(asked.rows)
+        return Answered(asked, self._outgoing(asked, outputs, flags), failed, self._lines(asked, batch, flags), batch)
 
-    def _ask(self, asked: Sequence[Asked]) -> tuple[Columns, list[tuple[Asked, SalverError]]]:
-        """The outputs of those that have any, and the others with what is wrong; found by halves."""
+    def _ask(self, rows: Sequence[Row]) -> tuple[Columns, dict[int, SalverError]]:
+        """The outputs of the rows that have any, and what is wrong with the others, by their place; found by halves."""
         tries = 0
         while True:
             try:
-                return self.model.predict_rows([one.row for one in asked]), []
+                return self.model.predict_rows([*rows]), {}
             except Unavailable as error:  # its process ended, and another is being started
                 tries += 1
                 if tries < _TRIES:
                     time.sleep(error.retry_after_s)
                     continue
-                if len(asked) == 1:
-                    return {}, [(asked[0], error)]
+                if len(rows) == 1:
+                    return {}, {0: error}
             except Exception as error:
-                if len(asked) == 1:
-                    return {}, [(asked[0], _blamed(error))]
-            middle = len(asked) // 2
-            halves = [self._ask(asked[:middle]), self._ask(asked[middle:])]
-            parts = [arrays for arrays, _ in halves if arrays]
-            return concatenate(parts) if parts else {}, [one for _, failed in halves for one in failed]
+                if len(rows) == 1:
+                    return {}, {0: _blamed(error)}
+            middle = len(rows) // 2
+            (first, wrong), (second, more) = self._ask(rows[:middle]), self._ask(rows[middle:])
+            parts = [arrays for arrays in (first, second) if arrays]
+            wrong |= {middle + place: error for place, error in more.items()}
+            return concatenate(parts) if parts else {}, wrong
 
-    def _outgoing(self, asked: list[Asked], outputs: dict[str, list[Any]]) -> list[Outgoing]:
-        name, version, encode = self.model.name, self.model.version, self._encode
+    def _outgoing(self, asked: Asked, outputs: dict[str, list[Any]], flags: Iterable[Flags | None]) -> list[Outgoing]:
+        name, version = self.model.name, self.model.version
         predictions = outputs[self.prediction]
-        probabilities = outputs.get("probabilities") or [None] * len(asked)
-        flags = self._flagger([one.row for one in asked]) if self._flagger else [None] * len(asked)
+        probabilities = outputs.get("probabilities") or repeat(None)
+        columns = zip(asked.ids, predictions, probabilities, asked.keys, flags, strict=False)
+        values = self._encode_lines(
+            [
+                Answer(made_id, name, version, prediction, shares, key, flag)
+                for made_id, prediction, shares, key, flag in columns
+            ]
+        ).split(b"\n")
         return [
-            Outgoing(
-                encode(Answer(made_id, name, version, prediction, shares, key, flag)), message.key, message.headers, made_id
-            )
-            for (_, message, made_id, key, _), prediction, shares, flag in zip(
-                asked, predictions, probabilities, flags, strict=False
-            )
+            Outgoing(value, message.key, message.headers, made_id)
+            for value, message, made_id in zip(values, asked.messages, asked.ids, strict=False)
         ]
 
-    def _requests(self, asked: list[Asked], started_ns: int) -> list[Request]:
-        """One a message where any has a trace, else one for all."""
-        if not any(TRACE in one.message.headers for one in asked):
-            return [self._request(asked, None, started_ns)]
-        return [self._request([one], one.message.headers.get(TRACE), started_ns) for one in asked]
+    def _lines(self, asked: Asked, batch: Batch, flags: Iterable[Flags | None]) -> bytes:
+        """What the log keeps of them."""
+        if self._recorder is None:
+            return b""
+        source, arrived_ns = self._source, batch.started_ns
+        origins = [Origin(source, arrived_ns, _trace(message.headers)) for message in asked.messages]
+        return self._recorder.lines_of(batch, origins, asked.rows, asked.keys, flags)
 
-    def _request(self, asked: list[Asked], trace: str | None, started_ns: int) -> Request:
-        return Request(
-            rows=[one.row for one in asked],
-            count=len(asked),
-            size_bytes=0,
-            arrived_ns=started_ns,
-            source=self._source,
-            keys=[one.key for one in asked],
-            trace=None if trace is None else legible(trace),
-        )
+
+def _trace(headers: Headers) -> str | None:
+    for name, value in headers:
+        if name == TRACE:
+            return None if value is None else legible(value)
+    return None
 
 
 def _blamed(error: Exception) -> SalverError:

@@ -6,29 +6,40 @@ after a while: so what was in doubt may be done twice, and never not at all.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any, NamedTuple, Protocol
+from collections.abc import Callable, Sequence
+from typing import Any, Protocol
+
+import msgspec
+
+Headers = list[tuple[str, bytes | None]]
+"""Names and values in their order; None where a broker has a name with nothing to it."""
 
 
-class Message(NamedTuple):
-    """What came. `position` is its place in the source, the same whenever it is delivered; `token` is the source's own.
+class Message(msgspec.Struct, gc=False):
+    """What came. `place` and `number` say where it lies in the source, the same whenever it is delivered.
 
-    Key and headers that are no UTF-8 hold their bytes as `text` has them, so that they leave as they came.
+    `number` is a whole number from 0 up where the source counts its messages. Key and headers are as they came: nobody promises
+    that they are UTF-8. `token` is the source's own.
     """
 
     value: bytes
-    position: str
-    key: str | None
-    headers: dict[str, str]
-    token: Any
+    place: str
+    number: int | str
+    key: bytes | None
+    headers: Headers
+    token: Any = None
+
+    @property
+    def position(self) -> str:
+        return f"{self.place}/{self.number}" if self.place else str(self.number)
 
 
-class Outgoing(NamedTuple):
+class Outgoing(msgspec.Struct, gc=False):
     """What is sent. `id` is the same when it is sent again; brokers that can take away doubles get it."""
 
     value: bytes
-    key: str | None
-    headers: dict[str, str]
+    key: bytes | None
+    headers: Headers
     id: str
 
 
@@ -37,13 +48,14 @@ class Source(Protocol):
 
     name: str  # where the messages are, without passwords
     ended: bool  # whether no more will ever come
+    leaving: Callable[[], None] | None  # called before messages under way go to another process, so that they can be finished
 
     def take(self, most: int, wait_s: float) -> list[Message]:
         """What is there, at most so many; when nothing is, what comes within `wait_s`. Raises Unreachable."""
         ...
 
     def done(self, messages: Sequence[Message]) -> None:
-        """These, which are all that were taken last, need not come again. Raises Unreachable."""
+        """These, all that one call took, need not come again. Those of earlier calls are done. Raises Unreachable."""
         ...
 
     def lag(self) -> int | None:
@@ -59,9 +71,14 @@ class Sink(Protocol):
     """Takes messages."""
 
     name: str
+    ahead: bool  # whether what was put is on its way before `flush`
 
     def put(self, messages: Sequence[Outgoing]) -> None:
-        """Return when all are acknowledged, in this order. Raises Unreachable, and then any of them may be there."""
+        """Take these, to be sent after those that were put before; that may begin at once, and is not waited for."""
+        ...
+
+    def flush(self) -> None:
+        """Return when all that were put are acknowledged, in their order. Raises Unreachable: then any of them may be there."""
         ...
 
     def close(self) -> None: ...
@@ -77,6 +94,6 @@ def octets(text: str) -> bytes:
     return text.encode("utf-8", "surrogateescape")
 
 
-def legible(text: str) -> str:
+def legible(octets: bytes) -> str:
     """Text that JSON can hold: bytes that are no UTF-8 are written as `\\xff`."""
-    return text if text.isascii() else octets(text).decode("utf-8", "backslashreplace")
+    return octets.decode("utf-8", "backslashreplace")

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from salver.errors import ConfigError, Unreachable
 from salver.stream.contract import Message, Outgoing
+from salver.stream.gathering import Gathering
 from salver.stream.places import Place
 
 _LOOK_S = 0.02
@@ -19,6 +20,7 @@ class FileSource:
     """The lines of a file, from where the group has come to. One process a group reads it."""
 
     ended = False
+    leaving = None
 
     def __init__(self, path: Path, group: str) -> None:
         if not path.is_file():
@@ -42,7 +44,7 @@ class FileSource:
         taken: list[Message] = []
         at = 0
         while len(taken) < most and (end := self._rest.find(b"\n", at)) >= 0:
-            taken.append(Message(self._rest[at:end], str(self._at + at), None, {}, self._at + end + 1))
+            taken.append(Message(self._rest[at:end], "", self._at + at, None, [], self._at + end + 1))
             at = end + 1
         self._rest = self._rest[at:]
         self._at += at
@@ -61,16 +63,17 @@ class FileSource:
         self._lines.close()
 
 
-class FileSink:
-    """Adds lines to a file; they are on the disk when `put` returns."""
+class FileSink(Gathering):
+    """Adds lines to a file; they are on the disk when `flush` returns."""
 
     def __init__(self, path: Path) -> None:
+        super().__init__()
         self.name = f"file:{path.absolute()}"
         self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o640)
         os.ftruncate(self._file, _whole(self._file))
         os.lseek(self._file, 0, os.SEEK_END)
 
-    def put(self, messages: Sequence[Outgoing]) -> None:
+    def _send(self, messages: Sequence[Outgoing]) -> None:
         lines = memoryview(b"".join(message.value + b"\n" for message in messages))
         start = os.lseek(self._file, 0, os.SEEK_CUR)
         try:

@@ -7,7 +7,8 @@ its session has timed out. Options with a dot in their name are librdkafka's own
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Any
 from urllib.parse import unquote
@@ -15,7 +16,7 @@ from urllib.parse import unquote
 from confluent_kafka import OFFSET_BEGINNING, OFFSET_END, Consumer, KafkaError, KafkaException, Producer, TopicPartition
 
 from salver.errors import ConfigError, Unreachable
-from salver.stream.contract import Message, Outgoing, octets, text
+from salver.stream.contract import Message, Outgoing
 from salver.stream.places import Place
 
 logger = logging.getLogger("salver")
@@ -49,6 +50,14 @@ _ELSEWHERE = frozenset(
 """The group is being divided anew: whoever gets a partition reads on from what was committed."""
 
 
+class _Places(dict[int, str]):
+    """The names of partitions; one is made once, not with each message."""
+
+    def __missing__(self, partition: int) -> str:
+        self[partition] = made = str(partition)
+        return made
+
+
 class KafkaSource:
     """The messages of a topic, for a group."""
 
@@ -56,9 +65,15 @@ class KafkaSource:
 
     def __init__(self, settings: dict[str, Any], name: str, topic: str, group: str) -> None:
         self.name = name
+        self.leaving: Callable[[], None] | None = None
         self._topic = topic
+        self._takes = 0
+        self._lost: dict[int, int] = {}  # partition → the number of the call before which it was another's
         self._failure: KafkaError | None = None
+        self._places = _Places()
         self._done: dict[int, int] = {}  # partition → the next offset, as far as it is not committed
+        self._answer_by_s = 0.0  # when a commit that is under way is given up
+        self._uncommitted: KafkaError | None = None  # what was wrong with the last one
         self._consumer = Consumer(
             {
                 **settings,
@@ -67,6 +82,7 @@ class KafkaSource:
                 "enable.auto.offset.store": False,
                 "auto.offset.reset": "earliest",
                 "error_cb": self._failed,
+                "on_commit": self._committed,
             },
             logger=logger,
         )
@@ -75,17 +91,19 @@ class KafkaSource:
         self._consumer.subscribe([topic], on_revoke=self._leave, on_lost=self._lose)
 
     def take(self, most: int, wait_s: float) -> list[Message]:
-        if self._done:
-            self._commit()
-        found = self._consumer.consume(1, wait_s)
+        self._commit()
+        self._takes += 1
+        found: list[Any] = self._consumer.consume(1, wait_s)  # what a message has when it has no error is not in its types
         if found and most > 1:
             found += self._consumer.consume(most - 1, 0)
-        taken: list[Message] = []
+        taken, places, number = list[Message](), self._places, self._takes
         for one in found:
             if (error := one.error()) is not None:
                 self._failure = error
             else:
-                taken.append(_message(one))
+                taken.append(
+                    Message(one.value() or b"", places[one.partition()], one.offset(), one.key(), one.headers() or [], number)
+                )
         if taken:
             self._failure = None
         elif self._failure is not None:
@@ -94,9 +112,9 @@ class KafkaSource:
         return taken
 
     def done(self, messages: Sequence[Message]) -> None:
-        for message in messages:
-            partition, offset = message.token
-            self._done[partition] = offset + 1
+        for last in {message.place: message for message in messages}.values():
+            if last.token >= self._lost.get(int(last.place), 0):  # else it is another's by now
+                self._done[int(last.place)] = int(last.number) + 1
         self._commit()
 
     def lag(self) -> int | None:
@@ -116,6 +134,11 @@ class KafkaSource:
         )
 
     def close(self) -> None:
+        until_s = time.monotonic() + _CLOSE_S
+        while self._done and time.monotonic() < until_s:  # what is not committed then comes again
+            with suppress(Unreachable, ConfigError):
+                self._commit()
+            self._consumer.poll(0.05)
         self._consumer.close()
         self._lookout.close()
 
@@ -125,26 +148,43 @@ class KafkaSource:
         return {one.partition: one.offset for one in self._lookout.offsets_for_times(asked, _PATIENCE_S)}
 
     def _commit(self) -> None:
+        """Have what is done committed, one request at a time. It is not waited for: a later one says it of all before.
+
+        Raises what became of an earlier one; the next call tries again.
+        """
+        wrong, self._uncommitted = self._uncommitted, None
+        if wrong is not None and wrong.code() not in _ELSEWHERE:
+            raise _told(wrong)
+        if self._done and time.monotonic() >= self._answer_by_s:
+            self._answer_by_s = time.monotonic() + _PATIENCE_S
+            self._commit_all()
+
+    def _commit_all(self) -> None:
         offsets = [TopicPartition(self._topic, partition, offset) for partition, offset in self._done.items()]
         try:
-            told = self._consumer.commit(offsets=offsets, asynchronous=False) or []
-            wrong = next((one.error for one in told if one.error is not None), None)
+            self._consumer.commit(offsets=offsets, asynchronous=True)
         except KafkaException as error:
-            wrong = error.args[0]
-        if wrong is None:
-            self._done.clear()
-        elif wrong.code() not in _ELSEWHERE:
-            raise _told(wrong)
+            self._committed(error.args[0], [])
+
+    def _committed(self, error: KafkaError | None, offsets: list[TopicPartition]) -> None:
+        """Told by librdkafka, while it is asked for messages."""
+        self._answer_by_s = 0.0
+        self._uncommitted = error or next((one.error for one in offsets if one.error is not None), None)
+        for one in offsets:
+            if self._uncommitted is None and self._done.get(one.partition) == one.offset:
+                del self._done[one.partition]
 
     def _leave(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
-        """Partitions go to another process: what is done of them is committed first."""
+        """Partitions go to another process. What is done of them is committed first: librdkafka lets go of them after that."""
+        if self.leaving is not None:
+            self.leaving()
         if self._done:
-            with suppress(Unreachable, ConfigError):  # then it comes again there
-                self._commit()
+            self._commit_all()
         self._lose(consumer, partitions)
 
     def _lose(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
         for one in partitions:
+            self._lost[one.partition] = self._takes
             self._done.pop(one.partition, None)
 
     def _failed(self, error: KafkaError) -> None:
@@ -156,44 +196,52 @@ class KafkaSource:
 class KafkaSink:
     """Adds messages to a topic."""
 
+    ahead = True
+
     def __init__(self, settings: dict[str, Any], name: str, topic: str) -> None:
         self.name = name
         self._topic = topic
         self._failure: KafkaError | None = None
-        self._under_way: Sequence[Outgoing] | None = None
+        self._given: list[Outgoing] = []  # and not acknowledged; the first `_produced` are librdkafka's
+        self._produced = 0
         self._producer = Producer(
             {**_SENDING, **settings, "on_delivery": self._delivered, "error_cb": self._failed}, logger=logger
         )
 
     def put(self, messages: Sequence[Outgoing]) -> None:
-        if messages is not self._under_way:  # else the call is made again, and goes on waiting for what is on its way
-            self._failure = None
-            for message in messages:
-                self._produce(message)
-            self._under_way = messages
+        """librdkafka sends these while the next are scored."""
+        self._given += messages
+        self._produce()
+
+    def flush(self) -> None:
+        while self._produced < len(self._given):  # its memory was full: wait until some are acknowledged, or given up
+            self._producer.poll(0.1)
+            self._produce()
         if self._producer.flush(_PATIENCE_S):
             raise _told(self._failure) if self._failure else Unreachable("Kafka does not acknowledge")
-        self._under_way = None
-        if self._failure is not None:
-            failure, self._failure = self._failure, None
+        failure, self._failure = self._failure, None
+        if failure is not None:
+            self._produced = 0  # all again
             raise _told(failure)
+        self._given, self._produced = [], 0
 
     def close(self) -> None:
         self._producer.flush(0)
         self._producer.purge(blocking=False)
         self._producer.flush(_CLOSE_S)
 
-    def _produce(self, message: Outgoing) -> None:
-        key = None if message.key is None else octets(message.key)
-        headers: Any = [(name, octets(value)) for name, value in message.headers.items()]
-        while True:
+    def _produce(self) -> None:
+        """Hand over what was given, as far as there is room."""
+        produce: Any = self._producer.produce
+        topic = self._topic
+        for message in self._given[self._produced :]:
             try:
-                self._producer.produce(self._topic, message.value, key, headers=headers)
+                produce(topic, message.value, message.key, headers=message.headers)
+            except BufferError:
                 return
-            except BufferError:  # its memory is full: wait until some are acknowledged, or given up
-                self._producer.poll(0.1)
             except KafkaException as error:
-                raise _told(error.args[0]) from error
+                self._failure = error.args[0]
+            self._produced += 1
 
     def _delivered(self, error: KafkaError | None, _message: Any) -> None:
         if error is not None:
@@ -202,18 +250,6 @@ class KafkaSink:
     def _failed(self, error: KafkaError) -> None:
         if error.code() in _REFUSED or error.fatal():
             self._failure = error
-
-
-def _message(one: Any) -> Message:
-    key, headers = one.key(), one.headers()
-    partition, offset = one.partition(), one.offset()
-    return Message(
-        one.value() or b"",
-        f"{partition}/{offset}",
-        None if key is None else text(key),
-        {name: text(value or b"") for name, value in headers} if headers else {},
-        (partition, offset),
-    )
 
 
 def _told(error: KafkaError) -> ConfigError | Unreachable:

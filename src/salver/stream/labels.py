@@ -13,7 +13,7 @@ import msgspec
 from salver.errors import SalverError
 from salver.log.labels import Accept, Given, LabelWriter, check, keeper
 from salver.log.settings import read_settings
-from salver.stream.contract import Message, Source
+from salver.stream.contract import Message, Source, legible
 from salver.stream.counts import Counts
 from salver.stream.places import Place, open_source
 from salver.stream.steady import DRAIN_S, Steady, Stopped
@@ -45,7 +45,7 @@ class Labelling:
                 wrong["the message is no label"] = wrong.get("the message is no label", 0) + 1
                 continue
             if one.id is None and one.key is None:
-                one.key = message.key
+                one.key = None if message.key is None else legible(message.key)
             given.append(one)
         checked = check(given, self._model, self._accept, self._keep, "stream")
         self._writer.append(checked.labels)

@@ -25,7 +25,8 @@ from nats.js import errors as refusals
 from nats.js.client import JetStreamContext
 
 from salver.errors import ConfigError, Unreachable
-from salver.stream.contract import Message, Outgoing, legible
+from salver.stream.contract import Headers, Message, Outgoing, legible, octets
+from salver.stream.gathering import Gathering
 from salver.stream.peer import Peer
 from salver.stream.places import Place
 
@@ -67,7 +68,9 @@ class _Link:
         broken.cancel()
         if not asked.done():
             asked.cancel()
-            raise errors.ConnectionClosedError
+            await asyncio.wait((asked,))  # it may be answered in this very moment, and then has what nobody else will get
+            if asked.cancelled():
+                raise errors.ConnectionClosedError
         return await asked
 
     async def stream(self, subject: str) -> str:
@@ -130,6 +133,7 @@ class NatsSource(_Peer):
     """The messages of a subject, or of its partitions, for a group."""
 
     ended = False
+    leaving = None
 
     def __init__(self, at: Place) -> None:
         self._subjects = at.partitions
@@ -244,17 +248,18 @@ class NatsSource(_Peer):
         return re.sub(r"[^A-Za-z0-9_-]", "_", f"{self._group}-{subject}")
 
 
-class NatsSink(_Peer):
+class NatsSink(Gathering, _Peer):
     """Publishes on a subject. A message that is sent again is known by its id, and kept once."""
 
     def __init__(self, at: Place) -> None:
+        Gathering.__init__(self)
         self._subject = at.topic
-        super().__init__(at)
+        _Peer.__init__(self, at)
 
-    def put(self, messages: Sequence[Outgoing]) -> None:
-        self._ask(self._put(messages))
+    def _send(self, messages: Sequence[Outgoing]) -> None:
+        self._ask(self._publish(messages))
 
-    async def _put(self, messages: Sequence[Outgoing]) -> None:
+    async def _publish(self, messages: Sequence[Outgoing]) -> None:
         link = await self._linked()
         await link.stream(self._subject)
         acknowledged = [
@@ -269,18 +274,29 @@ async def _told(_error: Exception) -> None:
 
 def _headers(message: Outgoing) -> dict[str, str]:
     """Headers of NATS are lines of text."""
-    key = {} if message.key is None else {"key": message.key}
-    lines = {name: " ".join(legible(value).splitlines()) for name, value in (message.headers | key).items()}
-    return {**lines, "Nats-Msg-Id": message.id}
+    lines = {name: _line(value) for name, value in message.headers if value is not None}
+    if message.key is not None:
+        lines["key"] = _line(message.key)
+    lines["Nats-Msg-Id"] = message.id
+    return lines
+
+
+def _line(value: bytes) -> str:
+    text = legible(value)
+    return text if text.isprintable() else " ".join(text.splitlines())
 
 
 def _message(link: _Link, subject: str, message: Msg) -> Message:
     # $JS.ACK.STREAM.CONSUMER.DELIVERED.SEQUENCE.…, or with domain, account and a last word around it
     parts = message.reply.split(".")
     stream, number = (parts[2], parts[5]) if len(parts) == 9 else (parts[4], parts[7])
-    headers = {name: value for name, value in (message.headers or {}).items() if not name.startswith(_ORDERS)}
-    key = headers.pop("key", None)
-    return Message(message.data, f"{stream}/{number}", key, headers, (link, subject, int(number), message))
+    found = message.headers or {}
+    key = found.get("key")
+    headers: Headers = [
+        (name, octets(value)) for name, value in found.items() if name != "key" and not name.startswith(_ORDERS)
+    ]
+    token = (link, subject, int(number), message)
+    return Message(message.data, stream, int(number), None if key is None else octets(key), headers, token)
 
 
 def source(at: Place) -> NatsSource:

@@ -18,7 +18,8 @@ import redis
 from redis import exceptions
 
 from salver.errors import ConfigError, Unreachable
-from salver.stream.contract import Message, Outgoing, octets, text
+from salver.stream.contract import Headers, Message, Outgoing, octets, text
+from salver.stream.gathering import Gathering
 from salver.stream.places import Place
 
 LEASE_S = 5.0
@@ -56,6 +57,7 @@ class RedisSource:
     """The entries of a stream, or of its partitions, for a group."""
 
     ended = False
+    leaving = None
 
     def __init__(self, client: Any, name: str, streams: list[str], group: str, lease_s: float = LEASE_S) -> None:
         self.name = name
@@ -83,8 +85,8 @@ class RedisSource:
     def done(self, messages: Sequence[Message]) -> None:
         def acknowledge() -> None:
             with self._client.pipeline(transaction=False) as pipeline:
-                for stream in dict.fromkeys(message.token[0] for message in messages):
-                    ids = [message.token[1] for message in messages if message.token[0] == stream]
+                for stream in dict.fromkeys(message.place for message in messages):
+                    ids = [message.number for message in messages if message.place == stream]
                     pipeline.xack(stream, self._group, *ids)
                 pipeline.execute()
 
@@ -115,7 +117,7 @@ class RedisSource:
         if (left := self._mine[stream]) != ">":
             found = self._read({stream: left}, most, None)
             if found:
-                self._mine[stream] = found[-1].token[1].decode()
+                self._mine[stream] = str(found[-1].number)
                 return found
             self._mine[stream] = ">"
         fresh = [stream for stream in streams if self._mine[stream] == ">"]
@@ -168,21 +170,22 @@ class RedisSource:
         return int(self._client.xlen(stream))
 
 
-class RedisSink:
+class RedisSink(Gathering):
     """Adds entries to a stream."""
 
     def __init__(self, client: Any, name: str, stream: str) -> None:
+        super().__init__()
         self.name = name
         self._client = client
         self._stream = stream
 
-    def put(self, messages: Sequence[Outgoing]) -> None:
+    def _send(self, messages: Sequence[Outgoing]) -> None:
         def add() -> None:
             with self._client.pipeline(transaction=True) as pipeline:  # all or none: what fails leaves no gap in the order
                 for message in messages:
-                    fields = {octets(name): octets(value) for name, value in message.headers.items()}
-                    key = {} if message.key is None else {_KEY: octets(message.key)}
-                    pipeline.xadd(self._stream, {**fields, **key, _VALUE: message.value})
+                    fields = [part for name, value in message.headers for part in (octets(name), value or b"")]
+                    key = [] if message.key is None else [_KEY, message.key]
+                    pipeline.execute_command("XADD", self._stream, "*", *fields, *key, _VALUE, message.value)
                 pipeline.execute()
 
         _reached(add)
@@ -192,10 +195,9 @@ class RedisSink:
 
 
 def _message(stream: str, made_id: bytes, fields: dict[bytes, bytes]) -> Message:
-    key = fields.get(_KEY)
-    headers = {text(name): text(value) for name, value in fields.items() if name not in (_VALUE, _KEY)}
-    position = f"{stream}/{made_id.decode()}"
-    return Message(fields.get(_VALUE, b""), position, None if key is None else text(key), headers, (stream, made_id))
+    value, key = fields.pop(_VALUE, b""), fields.pop(_KEY, None)
+    headers: Headers = [(text(name), found) for name, found in fields.items()]
+    return Message(value, stream, made_id.decode(), key, headers)
 
 
 def _reached(ask: Callable[[], _Answer]) -> _Answer:

@@ -1,6 +1,7 @@
 """The loop: what is there is taken, scored, logged, sent, and only then done with. A step that fails is made again.
 
-There is one batch at a time, so what waits waits in the broker: a slow sink slows the source, and memory stays as it is.
+There is one batch at a time, and where a sink sends by itself another is scored meanwhile. So what waits waits in the broker:
+a slow sink slows the source, and memory stays as it is.
 """
 
 from __future__ import annotations
@@ -19,17 +20,18 @@ from salver.config import store_folder
 from salver.embedded.model import Awake
 from salver.engine.model import Model
 from salver.engine.trial import order_of
+from salver.errors import Unreachable
 from salver.log.labels import acceptor
 from salver.log.policy import Policies
 from salver.log.settings import read_settings
 from salver.log.writer import Writer, open_writer
 from salver.registry.registry import Registry
-from salver.stream.contract import Sink, Source
+from salver.stream.contract import Message, Sink, Source
 from salver.stream.counts import Counts, Totals, exposed
 from salver.stream.following import Following
 from salver.stream.labels import Labelling, Labels
 from salver.stream.places import GROUP, beside, open_sink, open_source, place
-from salver.stream.scoring import Scoring
+from salver.stream.scoring import Scored, Scoring
 from salver.stream.shadows import Shadows
 from salver.stream.steady import Steady, Stopped
 from salver.types.reference import Reference
@@ -63,11 +65,13 @@ def stream(
     policy: Policy = _POLICY,
     stop: threading.Event | None = None,
     counts: Counts | None = None,
+    started: Callable[[], object] | None = None,
 ) -> Totals:
     """Score the messages of `source` into `sink`, both by URL, until `stop` is set, or with `until_empty` until none is left.
 
     Each message has its answer at least once; one that comes twice has the same id. Those of one key stay in order. What can't
-    be scored goes to `dead_letter`, by default beside the sink. Raises ConfigError and what a registry raises.
+    be scored goes to `dead_letter`, by default beside the sink. `started` is called once all is open, before the first message.
+    Raises ConfigError and what a registry raises.
     """
     stop, counts, registry, wanted = stop or threading.Event(), counts or Counts(), Registry(store), Reference.parse(reference)
     where = _log_folder(log, store)
@@ -85,11 +89,17 @@ def stream(
         if labels is not None and where is not None:
             take = _labelling(registry, wanted, where)
             stack.callback(Labels(place(labels, group), take, counts, stop, until_empty).finish)
-        try:
-            Loop(*opened, scoring, writer, counts, steady, batch).run(stop, until_empty)
-        except Stopped:
-            logger.warning("stopped before what was under way could be sent; it comes again")
+        _run(Loop(*opened, scoring, writer, counts, steady, batch), stop, until_empty, started)
     return counts.totals()
+
+
+def _run(loop: Loop, stop: threading.Event, until_empty: bool, started: Callable[[], object] | None) -> None:
+    if started is not None:
+        started()
+    try:
+        loop.run(stop, until_empty)
+    except Stopped:
+        logger.warning("stopped before what was under way could be sent; it comes again")
 
 
 def _log_folder(log: bool | str | Path, store: str | Path | None) -> Path | None:
@@ -147,42 +157,71 @@ class Loop:
         self._steady = steady
         self._batch = batch
         self._lag_s = 0.0
+        self._under_way: tuple[list[Message], Scored] | None = None
+        source.leaving = self._finish
 
     def run(self, stop: threading.Event, until_empty: bool) -> None:
         """Until it is told to stop: then what is under way is finished first. Raises Stopped."""
         while not stop.is_set():
             if self._step(until_empty) and (until_empty or self._source.ended):
                 return
+        self._finish()
 
     def _step(self, until_empty: bool) -> bool:
-        """One batch; whether there was nothing."""
-        counts, source = self._counts, self._source
-        messages = self._call("source", lambda: source.take(self._batch, WAIT_S))
+        """One batch; whether there was nothing, and nothing is under way."""
+        source, wait_s = self._source, 0.0 if self._under_way else WAIT_S
+        messages = self._call("source", lambda: source.take(self._batch, wait_s))
         self._look()
+        if not messages and self._under_way:
+            self._finish()
+            return False
         if not messages:
             return not until_empty or not self._call("source", source.lag)  # others of the group may be at the rest
-        with self._timed("score"):
-            made = self._scoring(messages)
-        if self._writer is not None and made.lines:
-            lines, writer = made.lines, self._writer
-            self._call("log", lambda: writer.append(lines))
-        if made.answers:
-            self._call("sink", lambda: self._sink.put(made.answers))
-        if made.dead:
-            dead = [message for message, _ in made.dead]  # the same list at each try
-            self._call("dead_letter", lambda: self._dead.put(dead))
-        self._call("source", lambda: source.done(messages))
-        counts.scored += len(made.answers)
-        counts.answered.update(made.versions)
-        counts.dead.update(code for _, code in made.dead)
-        counts.version = self._scoring.version
-        counts.batch_rows.observe(len(messages))
+        scored = self._score(messages)
+        self._finish()  # what was under way meanwhile
+        with self._timed("sink"):
+            self._sink.put(scored.answers)
+        self._under_way = messages, scored
+        if not self._sink.ahead:
+            self._finish()
         return False
 
+    def _score(self, messages: list[Message]) -> Scored:
+        with self._timed("score"):
+            scored = self._scoring(messages)
+        if self._writer is not None and scored.lines:
+            lines, writer = scored.lines, self._writer
+            self._call("log", lambda: writer.append(lines))
+        return scored
+
+    def _finish(self) -> None:
+        """See what is under way acknowledged, and be done with it."""
+        if self._under_way is None:
+            return
+        messages, scored = self._under_way
+        self._call("sink", self._sink.flush)
+        if scored.dead:
+            self._dead.put([message for message, _ in scored.dead])
+            self._call("dead_letter", self._dead.flush)
+        self._under_way = None
+        self._call("source", lambda: self._source.done(messages))
+        counts = self._counts
+        counts.answered.update(scored.versions)
+        counts.dead.update(code for _, code in scored.dead)
+        counts.version = self._scoring.version
+        counts.batch_rows.observe(len(messages))
+        counts.scored += len(scored.answers)
+
     def _look(self) -> None:
-        if time.monotonic() >= self._lag_s:
-            self._lag_s = time.monotonic() + _LAG_S
-            self._counts.lag = self._call("source", self._source.lag)
+        """Now and then, how much is left. Nothing waits for a broker that does not tell."""
+        if time.monotonic() < self._lag_s:
+            return
+        with self._timed("source"):
+            try:
+                self._counts.lag = self._source.lag()
+            except Unreachable as error:
+                logger.info("source: how much is left is not known now: %s", error.message)
+        self._lag_s = time.monotonic() + _LAG_S
 
     def _call(self, side: str, ask: Callable[[], _Done]) -> _Done:
         with self._timed(side):

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import hashlib
 import threading
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import msgspec
 
@@ -16,6 +15,8 @@ from salver.errors import InputError, SalverError
 from salver.log.policy import Policies
 from salver.stream.answering import Answered, Answering, Asked
 from salver.stream.contract import Message, Outgoing, legible
+from salver.stream.ids import Ids
+from salver.stream.reading import key_reader
 from salver.stream.shadows import Shadows
 from salver.types.rows import Row
 
@@ -55,13 +56,12 @@ class Scoring:
     def __init__(self, source: str, key: str | None, policies: Policies | None, shadows: Shadows) -> None:
         """`key` is the field with the caller's key, for messages that have none; `policies` say what the log keeps."""
         self._source = source
-        self._key = key
+        self._key = None if key is None else key_reader(key)
         self._policies = policies
         self._shadows = shadows
         self._lock = threading.Lock()
-        self._decode = msgspec.json.Decoder().decode
         self._encode = msgspec.json.Encoder().encode
-        self._ids = hashlib.blake2b(f"{source}\0".encode(), digest_size=16)
+        self._ids = Ids(source)
         self._default: Answering
         self._split: Split[Answering] | None = None
 
@@ -90,52 +90,53 @@ class Scoring:
             return self._score(messages)
 
     def _score(self, messages: Sequence[Message]) -> Scored:
-        asked: dict[Answering, list[Asked]] = {}
-        dead: list[tuple[Outgoing, str]] = []
-        for at, message in enumerate(messages):
-            made_id = self._id(message)
-            try:
-                answering, one = self._asked(at, message, made_id)
-                asked.setdefault(answering, []).append(one)
-            except InputError as error:
-                dead.append(self._dead(message, made_id, error))
-        made = [(answering, answering(some)) for answering, some in asked.items()]
+        rows, refused = self._default.reading(messages)
+        all_of_them = Asked(range(len(messages)), messages, self._ids(messages), self._keys(messages), rows)
+        wrong: dict[int, SalverError] = {**refused}
+        groups = self._groups(all_of_them, wrong)
+        made = [(answering, answering(asked)) for answering, asked in groups]
         for answering, answered in made:
-            dead += [self._dead(one.message, one.id, error) for one, error in answered.failed]
+            wrong |= answered.failed
             if answered.batch is not None:
                 self._shadows.offer(answered.batch, answering.prediction)
-        versions = {answering.model.version: len(answered.asked) for answering, answered in made}
+        dead = [self._dead(messages[at], all_of_them.ids[at], wrong[at]) for at in sorted(wrong)]
+        versions = {answering.model.version: len(answered.asked.at) for answering, answered in made}
         return Scored(_in_order([answered for _, answered in made]), dead, b"".join(one.lines for _, one in made), versions)
 
-    def _asked(self, at: int, message: Message, made_id: str) -> tuple[Answering, Asked]:
-        """Who answers a message, and its checked row. Raises InputError."""
-        try:
-            value: Any = self._decode(message.value)
-        except (msgspec.DecodeError, UnicodeDecodeError):
-            raise InputError("the message is no JSON", code="invalid_json") from None
-        key = None if message.key is None else legible(message.key)
-        if key is None and self._key is not None and isinstance(value, dict) and value.get(self._key) is not None:  # type: ignore[reportUnknownMemberType]
-            key = str(value[self._key])  # type: ignore[reportUnknownArgumentType]
-        answering = self._default
-        row = answering.row(value)
-        if self._split is not None:
-            answering = self._chosen(self._split, message, row, key, made_id)
-            if answering is not self._default:
-                row = answering.row(value)
-        return answering, Asked(at, message, made_id, key, row)
+    def _keys(self, messages: Sequence[Message]) -> list[str | None]:
+        """The caller's own key of each message."""
+        keys = [None if message.key is None else legible(message.key) for message in messages]
+        if self._key is None:
+            return keys
+        read = self._key
+        return [read(message.value) if key is None else key for key, message in zip(keys, messages, strict=True)]
+
+    def _groups(self, asked: Asked, wrong: dict[int, SalverError]) -> list[tuple[Answering, Asked]]:
+        """What each version is to answer of all that has a row. What a canary does not take is noted in `wrong`."""
+        if self._split is None:
+            if wrong:
+                asked = asked.only([at for at in asked.at if at not in wrong])
+            return [(self._default, asked)] if asked.at else []
+        rows, places = [*asked.rows], dict[Answering, list[int]]()
+        for at, message in enumerate(asked.messages):
+            if at in wrong:
+                continue
+            answering = self._chosen(self._split, message, rows[at], asked.keys[at], asked.ids[at])
+            try:
+                if answering is not self._default:
+                    rows[at] = answering.reading.row(message.value)
+                places.setdefault(answering, []).append(at)
+            except InputError as error:
+                wrong[at] = error
+        asked = asked._replace(rows=rows)
+        return [(answering, asked.only(some)) for answering, some in places.items()]
 
     def _chosen(self, split: Split[Answering], message: Message, row: Row, key: str | None, made_id: str) -> Answering:
         """By what the route says, else by the key, or the id: a message that comes again is answered by the same version."""
         if split.header:
-            return split.by_value(next((text for name, text in message.headers.items() if name.lower() == split.header), None))
+            named = (value for name, value in message.headers if name.lower() == split.header)
+            return split.by_value(legible(next(named, None) or b""))
         return split.by_rows([row], None, [key]) if split.by_body else split.by_value(key or made_id)
-
-    def _id(self, message: Message) -> str:
-        """Always the same for the same message, so that an answer that comes twice is known: a UUID of version 8."""
-        made = self._ids.copy()
-        made.update(message.position.encode())
-        digits = made.hexdigest()
-        return f"{digits[:8]}-{digits[8:12]}-8{digits[13:16]}-8{digits[17:20]}-{digits[20:]}"
 
     def _dead(self, message: Message, made_id: str, error: SalverError) -> tuple[Outgoing, str]:
         value = message.value[:_DEAD_BYTES].decode(errors="backslashreplace")
@@ -149,5 +150,5 @@ def _in_order(made: list[Answered]) -> list[Outgoing]:
     """The answers of all versions, in the order in which their messages came."""
     if len(made) == 1:
         return made[0].outgoing
-    pairs = [(one.at, outgoing) for answered in made for one, outgoing in zip(answered.asked, answered.outgoing, strict=True)]
+    pairs = [pair for answered in made for pair in zip(answered.asked.at, answered.outgoing, strict=True)]
     return [outgoing for _, outgoing in sorted(pairs, key=lambda pair: pair[0])]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from salver.engine.batch import Batch
+from salver.engine.request import Request
 from salver.engine.shadow import ROOM_ROWS, Shadow
 from salver.engine.trying import Order
 from salver.stream.eventloop import EventLoop
@@ -47,8 +48,22 @@ class Shadows:
     def _offer(self, batch: Batch, prediction: str) -> None:
         more = len(batch.ids) - ROOM_ROWS
         if more > 0:  # of a large batch the first are asked
-            requests, ids = batch.requests[:ROOM_ROWS], batch.ids[:ROOM_ROWS]
-            batch = Batch(requests, batch.arrays, batch.outputs, ids, batch.started_ns)
+            batch = _first(batch, ROOM_ROWS)
         for shadow in self.all:
             shadow.dropped += max(0, more)
             shadow.offer(batch, prediction)
+
+
+def _first(batch: Batch, count: int) -> Batch:
+    """The first rows of a batch of one request."""
+    (asked,) = batch.requests
+    rows, keys = asked.rows or [], asked.keys or []
+    some = Request(
+        rows=rows[:count],
+        count=count,
+        size_bytes=0,
+        arrived_ns=asked.arrived_ns,
+        source=asked.source,
+        keys=keys[:count],
+    )
+    return batch.part(some, slice(count))

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from typing import BinaryIO
 
 from salver.stream.contract import Message, Outgoing
+from salver.stream.gathering import Gathering
 from salver.stream.places import Place
 
 _READ_BYTES = 2**20
@@ -17,6 +18,7 @@ _READ_BYTES = 2**20
 
 class StandardSource:
     name = "-"
+    leaving = None
 
     def __init__(self, file: int) -> None:
         self.ended = False
@@ -35,7 +37,7 @@ class StandardSource:
         lines = self._rest.split(b"\n", most)
         self._rest = lines.pop()
         self.ended = self.ended and not self._rest
-        taken = [Message(line, f"{self._session}-{self._number + i}", None, {}, None) for i, line in enumerate(lines)]
+        taken = [Message(line, self._session, self._number + i, None, []) for i, line in enumerate(lines)]
         self._number += len(taken)
         return taken
 
@@ -49,13 +51,14 @@ class StandardSource:
         pass
 
 
-class StandardSink:
+class StandardSink(Gathering):
     name = "-"
 
     def __init__(self, file: BinaryIO) -> None:
+        super().__init__()
         self._file = file
 
-    def put(self, messages: Sequence[Outgoing]) -> None:
+    def _send(self, messages: Sequence[Outgoing]) -> None:
         self._file.write(b"".join(message.value + b"\n" for message in messages))
         self._file.flush()
 

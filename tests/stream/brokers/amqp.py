@@ -14,54 +14,36 @@ from aio_pika.abc import AbstractChannel
 
 from tests.programs import program
 from tests.serving import free_port
-from tests.stream.brokers import PARTITIONS, Sent, partition_of, wait_for
+from tests.stream.brokers import PARTITIONS, Sent, partition_of
+from tests.stream.brokers.program import Program
 
 _AT_ONCE = 1000
 
 
-class Server:
+class Server(Program):
     def __init__(self, folder: Path) -> None:
-        self._port, self._mapper_port = free_port(), free_port()
-        self._url = f"amqp://guest:guest@127.0.0.1:{self._port}"
-        self._folder = folder
-        self._process: subprocess.Popen[bytes] | None = None
+        super().__init__(folder, "amqp", "guest:guest@")
+        self._mapper_port = free_port()
 
     def start(self) -> None:
         # The package's own script wants to be another user, and writes where only that may.
         script = program("rabbitmq-server", "rabbitmq-server", among="/usr/lib/rabbitmq/lib/rabbitmq_server-*/sbin")
         inner = sorted(Path("/usr/lib/rabbitmq/lib").glob("rabbitmq_server-*/sbin/rabbitmq-server"))
         (self._folder / "plugins").write_text("[].\n")
-        process = self._process = subprocess.Popen(
-            [inner[-1] if inner else script],
-            env=self._environment(),
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            cwd=self._folder,
-        )
 
         def answers() -> bool:
-            assert process.poll() is None
             try:
                 self._ask(_look)
                 return True
             except (OSError, aio_pika.exceptions.AMQPError):
                 return False
 
-        wait_for(answers, seconds=240)  # killed, it looks through all that it has
+        # Killed, it looks through all that it has.
+        self._run([inner[-1] if inner else script], answers, seconds=240, env=self._environment(), cwd=self._folder)
 
     def kill(self) -> None:
-        if self._process:
-            self._process.kill()
-            self._process.wait()
-            subprocess.run([program("epmd", "erlang-base"), "-kill"], env=self._environment(), capture_output=True)
-
-    end = kill
-
-    def source(self, topic: str, divided: bool = False) -> str:
-        return f"{self._url}/{topic}" + (f"?partitions={PARTITIONS}" if divided else "")
-
-    def sink(self, topic: str) -> str:
-        return f"{self._url}/{topic}"
+        super().kill()
+        subprocess.run([program("epmd", "erlang-base"), "-kill"], env=self._environment(), capture_output=True)
 
     def fill(self, topic: str, messages: Iterable[Sent], divided: bool = False) -> None:
         async def publish(channel: AbstractChannel) -> None:
@@ -89,13 +71,14 @@ class Server:
             queue = await channel.declare_queue(topic, durable=True)
             left, made = queue.declaration_result.message_count or 0, list[Sent]()
             if left:
-                await channel.set_qos(prefetch_count=left)
+                await channel.set_qos(prefetch_count=min(left, 2 * _AT_ONCE))
                 async with queue.iterator() as messages:
                     async for one in messages:
                         headers = {name: str(value) for name, value in one.headers.items()}
                         made.append(Sent(headers.pop("key", ""), one.body, headers, one.message_id or ""))
-                        if len(made) == left:
+                        if len(made) % _AT_ONCE == 0 or len(made) == left:
                             await one.ack(multiple=True)
+                        if len(made) == left:
                             break
             return made
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import subprocess
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -15,51 +14,31 @@ from nats.js.client import JetStreamContext
 from nats.js.errors import NotFoundError
 
 from tests.programs import program
-from tests.serving import free_port
-from tests.stream.brokers import PARTITIONS, Sent, partition_of, wait_for
+from tests.stream.brokers import PARTITIONS, Sent, partition_of
+from tests.stream.brokers.program import Program
 
 _AT_ONCE = 1000
 _ONCE: Any = {"allow_reconnect": False, "max_reconnect_attempts": 1, "reconnect_time_wait": 0}
 
 
-class Server:
+class Server(Program):
     def __init__(self, folder: Path) -> None:
-        self._port = free_port()
-        self._url = f"nats://127.0.0.1:{self._port}"
-        self._folder = folder
-        self._process: subprocess.Popen[bytes] | None = None
+        super().__init__(folder, "nats")
         self._read: dict[str, int] = {}
 
     def start(self) -> None:
         config = self._folder / "nats.conf"
         config.write_text(f'jetstream {{ store_dir: "{self._folder}", max_file: 4GB }}\n')
         options = ["--addr", "127.0.0.1", "--port", str(self._port), "--config", str(config)]
-        process = self._process = subprocess.Popen(
-            [program("nats-server", package="nats-server"), *options], stderr=subprocess.DEVNULL
-        )
 
         def answers() -> bool:
-            assert process.poll() is None
             try:
                 self._ask(lambda js: js.account_info())
                 return True
             except (OSError, Error):
                 return False
 
-        wait_for(answers)
-
-    def kill(self) -> None:
-        if self._process:
-            self._process.kill()
-            self._process.wait()
-
-    end = kill
-
-    def source(self, topic: str, divided: bool = False) -> str:
-        return f"{self._url}/{topic}" + (f"?partitions={PARTITIONS}" if divided else "")
-
-    def sink(self, topic: str) -> str:
-        return f"{self._url}/{topic}"
+        self._run([program("nats-server", package="nats-server"), *options], answers)
 
     def fill(self, topic: str, messages: Iterable[Sent], divided: bool = False) -> None:
         async def publish(js: JetStreamContext) -> None:

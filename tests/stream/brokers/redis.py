@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -10,47 +9,27 @@ from typing import Any
 import redis
 
 from tests.programs import program
-from tests.serving import free_port
-from tests.stream.brokers import PARTITIONS, Sent, partition_of, wait_for
+from tests.stream.brokers import Sent, partition_of
+from tests.stream.brokers.program import Program
 
 
-class Server:
+class Server(Program):
     def __init__(self, folder: Path) -> None:
-        self._port = free_port()
-        self._url = f"redis://127.0.0.1:{self._port}"
-        self._folder = folder
-        self._process: subprocess.Popen[bytes] | None = None
+        super().__init__(folder, "redis")
         self._read: dict[str, Any] = {}
 
     def start(self) -> None:
         options = ["--port", str(self._port), "--bind", "127.0.0.1", "--dir", str(self._folder), "--save", ""]
-        process = self._process = subprocess.Popen(
-            [program("redis-server", package="redis-server"), *options, "--appendonly", "yes", "--appendfsync", "always"],
-            stdout=subprocess.DEVNULL,
-        )
+        options += ["--appendonly", "yes", "--appendfsync", "always"]
 
         def answers() -> bool:
-            assert process.poll() is None
             try:
                 return bool(client.ping())
             except (redis.ConnectionError, redis.exceptions.BusyLoadingError):
                 return False
 
         with self._client() as client:
-            wait_for(answers)
-
-    def kill(self) -> None:
-        if self._process:
-            self._process.kill()
-            self._process.wait()
-
-    end = kill
-
-    def source(self, topic: str, divided: bool = False) -> str:
-        return f"{self._url}/{topic}" + (f"?partitions={PARTITIONS}" if divided else "")
-
-    def sink(self, topic: str) -> str:
-        return f"{self._url}/{topic}"
+            self._run([program("redis-server", package="redis-server"), *options], answers)
 
     def fill(self, topic: str, messages: Iterable[Sent], divided: bool = False) -> None:
         with self._client() as client, client.pipeline(transaction=False) as pipeline:
