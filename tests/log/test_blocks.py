@@ -24,6 +24,7 @@ from salver.log.table import PREDICTIONS, Table
 from salver.log.tail import last
 from salver.log.view import Log
 from salver.types.policies import FlaggedColumns
+from salver.types.rows import RowChecker
 from salver.types.signature import Column, Output, Signature
 
 COUNT = 100
@@ -123,6 +124,18 @@ def test_blocks_are_of_bounded_size(monkeypatch: pytest.MonkeyPatch) -> None:
     lines = written(made)
     assert 2 < lines.count(b"\n") < 9 and max(map(len, lines.splitlines())) < 10_000
     assert all(map(same, records(lines.splitlines()), as_lines(made)))
+
+
+@pytest.mark.parametrize(("sent", "dtype"), [(np.float32, "<f4"), (np.float64, "<f8")])
+def test_numbers_that_were_sent_in_four_bytes_are_kept_in_four(sent: Any, dtype: str) -> None:
+    signature = Signature((Column("a", nullable=True), Column("b", infinite=True)), SIGNATURE.outputs)
+    values = np.random.default_rng(0).normal(size=(2, COUNT)).astype(sent)
+    values[0, 0], values[1, 1] = np.nan, np.inf
+    made = batch(request(RowChecker(signature).check_columns({"a": values[0], "b": values[1]})))
+    recorder = Recorder("m", 3, signature, "live")
+    lines = recorder.lines(made)
+    assert lines.count(f'"{dtype}"'.encode()) == 2
+    assert all(map(same, records(lines.splitlines()), records(recorder._lines(made).splitlines())))
 
 
 @pytest.fixture

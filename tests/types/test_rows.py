@@ -205,6 +205,15 @@ def test_numbers_in_an_array_are_refused_as_in_rows(column: Column, values: list
         assert by_array[1:] == by_row[1:] or by_row[0] == "taken"
 
 
+@given(st.lists(st.tuples(st.floats(), st.floats(width=32)), min_size=1, max_size=5))
+def test_plain_columns_are_checked_together_as_each_is_alone(rows: list[tuple[float, float]]) -> None:
+    columns = (Column("a", nullable=True), Column("b", "float32", infinite=True))
+    sent = {"a": np.array([a for a, _ in rows]), "b": np.array([b for _, b in rows], np.float32)}
+    together = outcome(lambda: [values.tolist() for values in checker(*columns).check_columns(sent).values()])
+    alone = outcome(lambda: [checker(c).check_columns({c.name: sent[c.name]})[c.name].tolist() for c in columns])
+    assert together == alone
+
+
 @pytest.mark.parametrize("dtype", ["int8", "uint8", "int64", "uint64"])
 @given(values=st.lists(st.integers(-(2**62), 2**62), min_size=1, max_size=5))
 def test_integers_in_an_array_are_refused_as_in_rows(dtype: DType, values: list[int]) -> None:

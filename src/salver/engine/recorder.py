@@ -114,7 +114,7 @@ class Recorder:
                 latency_us, batch.ids[rows], self._names, arrays, data, others, outputs, request.trace,
                 {at - part.start: flag for at, flag in flags.items() if part.start <= at < part.stop},
             )  # fmt: skip
-            yield encoder.encode(block) + b"\n"
+            yield encoder.encode_lines([block])
 
 
 def _is_large(request: Request) -> bool:

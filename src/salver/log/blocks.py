@@ -17,6 +17,7 @@ from typing import Any
 
 import msgspec
 import numpy as np
+from numpy.typing import NDArray
 
 from salver.log.record import Record, encoder, object_maker, spelled
 from salver.types.policies import Flags
@@ -87,18 +88,24 @@ def parts(columns: Columns, count: int) -> Iterator[slice]:
 
 def packed(columns: Columns, rows: slice) -> tuple[list[Array], msgspec.Raw, dict[str, list[Any]]]:
     """Those rows of checked arrays as `arrays`, `data` and `others` of a block."""
-    arrays: list[Array] = []
-    held: list[bytes] = []
-    others: dict[str, list[Any]] = {}
-    for name, column in columns.items():
-        kind, some = column.dtype.kind, column[rows]
-        if kind not in _LITTLE:
-            others[name] = some.tolist()
-            continue
-        dtype = f"{_LITTLE[kind]}{column.dtype.itemsize}"
-        arrays.append(Array(name, dtype, some.shape[1:]))
-        held.append(np.ascontiguousarray(some, dtype).tobytes())
-    return arrays, msgspec.Raw(b'"%b"' % b64encode(b"".join(held))), others
+    numbers = {name: column[rows] for name, column in columns.items() if column.dtype.kind in _LITTLE}
+    others = {name: column[rows].tolist() for name, column in columns.items() if name not in numbers}
+    if all(some.dtype == np.float64 and some.ndim == 1 for some in numbers.values()):
+        together = _narrowed(np.array(list(numbers.values())))
+        arrays, data = [Array(name, f"<f{together.itemsize}", ()) for name in numbers], together.tobytes()
+    else:
+        dtypes = {name: f"{_LITTLE[some.dtype.kind]}{some.dtype.itemsize}" for name, some in numbers.items()}
+        arrays = [Array(name, dtypes[name], some.shape[1:]) for name, some in numbers.items()]
+        data = b"".join([np.ascontiguousarray(some, dtypes[name]).tobytes() for name, some in numbers.items()])
+    return arrays, msgspec.Raw(b'"%b"' % b64encode(data)), others
+
+
+def _narrowed(numbers: NDArray[np.float64]) -> NDArray[Any]:
+    """The same numbers in half the bytes, where they are, as they are when they were sent as float32; little-endian."""
+    with np.errstate(over="ignore"):
+        narrow = numbers.astype("<f4")
+    is_same = (narrow == numbers).all() or np.array_equal(narrow, numbers, equal_nan=True)
+    return narrow if is_same else numbers.astype("<f8")
 
 
 def lines_of(line: bytes, which: Callable[[list[str]], Sequence[int]] | None = None) -> bytes:
