@@ -168,7 +168,7 @@ def test_a_full_queue_refuses_at_once(served: Served) -> None:
         asked = [pool.submit(_timed, served, rows) for _ in range(14)]
     answers = [answer.result() for answer in asked]
     refused = [(answer, took_s) for answer, took_s in answers if answer.status != 200]
-    assert 1 <= len(refused) <= 4
+    assert 1 <= len(refused) <= 6  # four on a quick machine; where answers take longer fewer may wait, eight always
     for answer, took_s in refused:
         assert (answer.status, answer.json["code"]) == (429, "overloaded")
         assert int(answer.headers["retry-after"]) >= 1
