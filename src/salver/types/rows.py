@@ -38,6 +38,12 @@ _FINITE = frozenset((float, int))
 Row = Sequence[Any]
 
 
+class MatrixColumns(dict[str, Any]):
+    """Checked columns that lie side by side in one (rows, columns) float64 array, in the signature's order."""
+
+    matrix: NDArray[np.float64]
+
+
 class RowChecker:
     """Checks rows against a signature and turns checked rows into arrays.
 
@@ -102,6 +108,8 @@ class RowChecker:
 
     def code(self, columns: Columns) -> NDArray[np.float64]:
         """Arrays by column as one (rows, columns) float64 array; the vectorised twin of `matrix`."""
+        if isinstance(columns, MatrixColumns):
+            return columns.matrix
         parts: list[NDArray[Any]] = []
         coded = dict(self._coded)
         for i, name in enumerate(self._names):
@@ -144,12 +152,14 @@ class RowChecker:
         plain = all(values.ndim == 1 and values.dtype.kind in "fiu" for values in columns.values())
         if not plain or len(columns) != self._width:
             return None
-        numbers = np.empty((self._width, count))
+        numbers = np.empty((count, self._width))
         for i, name in enumerate(self._names):
-            numbers[i] = columns[name]
+            numbers[:, i] = columns[name]
         if not np.isfinite(numbers).all() or (self._float32 and count and np.abs(numbers).max() > FLOAT32_MAX):
             return None
-        return dict(zip(self._names, numbers, strict=True))
+        made = MatrixColumns(zip(self._names, numbers.T, strict=True))
+        made.matrix = numbers
+        return made
 
     def _check_array(self, column: Column, values: NDArray[Any], flags: dict[int, Flags]) -> NDArray[Any]:
         if not fits(column, values.shape[1:]):
