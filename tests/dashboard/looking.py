@@ -84,7 +84,7 @@ def barriers(page: Page) -> list[str]:
 
 def fits(page: Page) -> None:
     """Waits until the page is no wider than the window: charts are drawn anew a moment after its size changed."""
-    page.wait_for_function("document.documentElement.scrollWidth <= document.documentElement.clientWidth", timeout=10_000)
+    page.wait_for_function("() => document.documentElement.scrollWidth <= document.documentElement.clientWidth", timeout=10_000)
 
 
 @cache
