@@ -194,6 +194,7 @@ def killed_at_random(server: Broker, store: Path, name: str, count: int, seconds
     return seen.twice
 
 
+@pytest.mark.alone
 def test_killed_consumers_and_a_killed_broker(server: Broker, store: Path) -> None:
     killed_at_random(server, store, "killed", 4000, seconds=3, seed=int(os.environ.get("SALVER_TEST_SEED", "1")))
 
