@@ -105,7 +105,7 @@ def _narrowed(numbers: NDArray[np.float64]) -> NDArray[Any]:
     with np.errstate(over="ignore"):
         narrow = numbers.astype("<f4")
     is_same = (narrow == numbers).all() or np.array_equal(narrow, numbers, equal_nan=True)
-    return narrow if is_same else numbers.astype("<f8")
+    return narrow if is_same else numbers.astype("<f8", copy=False)
 
 
 def lines_of(line: bytes, which: Callable[[list[str]], Sequence[int]] | None = None) -> bytes:

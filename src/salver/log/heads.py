@@ -31,7 +31,8 @@ PLACE = (
 _CHUNK = 2**22
 _ROOM = 1024  # behind a chunk, for heads that are looked at where a line is too short to have one
 
-_ID, _COUNT, _LOW, _TS, _ORIGIN = 7, 21, 35, 50, 66  # where fields begin
+_ID, _TS, _ORIGIN = 7, 50, 66  # where fields begin in a line
+_COUNT, _LOW = 14, 28  # where the parts of an id begin that make its place
 _HEAD = b'{"id":"' + bytes(36) + b'","ts":' + bytes(16) + b',"model":"'
 _ORIGIN_OF = re.compile(rb',"model":("(?:[^"\\]|\\.)*"),"version":(\d+),"route":("(?:[^"\\]|\\.)*"),')
 
@@ -96,10 +97,7 @@ def place(made_id: str) -> int:
 
 def places(ids: list[str]) -> Words:
     """The places of many rows."""
-    text = np.frombuffer("".join(ids).encode(), np.uint8).reshape(-1, 36)
-    low = np.ascontiguousarray(text[:, _LOW - _ID : _LOW - _ID + 8]).view("<u8")[:, 0]
-    count = np.ascontiguousarray(text[:, _COUNT - _ID : _COUNT - _ID + 4]).view("<u4")[:, 0]
-    return _placed(_hexadecimal(low), _hexadecimal(count.astype(np.uint64) << np.uint64(32)))
+    return _placed(np.frombuffer("".join(ids).encode(), np.uint8).reshape(-1, 36))
 
 
 def heads(path: Path, since: int = 0, until: int | None = None) -> Iterator[Heads]:
@@ -112,23 +110,6 @@ def heads(path: Path, since: int = 0, until: int | None = None) -> Iterator[Head
         made = _heads(data, size, origins)
         yield made._replace(begins=made.begins + since, ends=made.ends + since)
         since += size
-
-
-def whole(path: Path) -> int:
-    """Where the last whole line of a segment ends, and the next will begin. Raises FileNotFoundError."""
-    with path.open("rb") as file:
-        size = file.seek(0, 2)
-        step = 2**16
-        while size:
-            start = max(0, size - step)
-            file.seek(start)
-            found = file.read(size - start).rfind(b"\n")
-            if found >= 0:
-                return start + found + 1
-            if not start:
-                break
-            step *= 16
-    return 0
 
 
 def _chunks(path: Path, since: int, until: int | None) -> Iterator[tuple[Bytes, int]]:
@@ -159,14 +140,12 @@ def _heads(data: Bytes, size: int, origins: dict[Origin, int]) -> Heads:
     usual = _is_usual(begun) & (ends - begins > len(_HEAD))
     digits = np.ascontiguousarray(begun.view(np.uint8)[:, _TS : _TS + 16]).view("<u8")
     seconds, micros = _decimal(digits[:, 0]), _decimal(digits[:, 1])
-    low = np.ascontiguousarray(begun.view(np.uint8)[:, _LOW : _LOW + 8]).view("<u8")[:, 0]
-    count = np.ascontiguousarray(begun.view(np.uint8)[:, _COUNT : _COUNT + 4]).view("<u4")[:, 0]
     made = Heads(
         begins,
         ends,
         np.ones(len(ends), np.int64),
         (seconds * np.uint64(10**8) + micros).astype(np.int64),
-        _placed(_hexadecimal(low), _hexadecimal(count.astype(np.uint64) << np.uint64(32))),
+        _placed(begun.view(np.uint8)[:, _ID : _ID + 36]),
         _origins(data, begins, ends, usual, origins),
         list(origins),
     )
@@ -248,8 +227,12 @@ def _decode(made: Heads, n: int, line: bytes, origins: dict[Origin, int]) -> Non
     made.of[n] = origins.setdefault(Origin(told.model, told.version, told.route), len(origins))
 
 
-def _placed(low: Words, count: Words) -> Words:
-    return ((low + count) & np.uint64(_CIRCLE - 1)) * np.uint64(_STEP) & np.uint64(_CIRCLE - 1)
+def _placed(ids: Bytes) -> Words:
+    """The places of ids, (rows, 36): of a batch's, two parts of their text count up."""
+    low = np.ascontiguousarray(ids[:, _LOW : _LOW + 8]).view("<u8")[:, 0]
+    count = np.ascontiguousarray(ids[:, _COUNT : _COUNT + 4]).view("<u4")[:, 0].astype(np.uint64) << np.uint64(32)
+    added = (_hexadecimal(low) + _hexadecimal(count)) & np.uint64(_CIRCLE - 1)
+    return added * np.uint64(_STEP) & np.uint64(_CIRCLE - 1)
 
 
 def _decimal(digits: Words) -> Words:

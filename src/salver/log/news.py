@@ -20,6 +20,7 @@ from salver.log.blocks import records, unfolded
 from salver.log.commit import Snapshot
 from salver.log.duck import connect, lines, parquet, quoted
 from salver.log.labels import Label
+from salver.log.reader import whole
 from salver.log.record import Record
 from salver.log.table import LABELLED, PREDICTIONS, Kind
 
@@ -64,12 +65,12 @@ def news(now: Snapshot, known: dict[str, int]) -> News:
     """What is new of a table; `known` says how far its files were read."""
     found = News([], [path for path in now.cold if str(path) not in known], [], {})
     found.sizes.update({str(path): 0 for path in found.cold})
-    whole = sum(path.stat().st_size - known.get(str(path), 0) for path in now.hot)
+    unread = sum(path.stat().st_size - known.get(str(path), 0) for path in now.hot)
     for path in now.hot:
         size, before = path.stat().st_size, known.get(str(path), 0)
-        if not before and (found.cold or whole > FEW_BYTES):
+        if not before and (found.cold or unread > FEW_BYTES):
             found.hot.append(path)
-            found.sizes[str(path)] = _last_line(path, size)
+            found.sizes[str(path)] = whole(path, size)  # what is read beyond is read again, which does no harm
         elif size > before:
             with path.open("rb") as file:
                 file.seek(before)
@@ -109,19 +110,6 @@ def labels(of: News, model: str) -> Iterator[Arrays]:
 def ids_of(column: Iterable[str]) -> NDArray[np.uint64]:
     """Ids as they are compared here."""
     return _pairs(_of_uuid(one) for one in column)
-
-
-def _last_line(path: Path, size: int) -> int:
-    """Where the last whole line ends among the first `size` bytes; what is read beyond is read again, which does no harm."""
-    with path.open("rb") as file:
-        wanted = 2**16
-        while True:
-            start = max(0, size - wanted)
-            file.seek(start)
-            found = file.read(size - start).rfind(b"\n")
-            if found >= 0 or not start:
-                return start + found + 1
-            wanted *= 16
 
 
 def _rows(kind: Kind, of: News) -> str:

@@ -20,3 +20,16 @@ def read_records(folder: Path) -> Iterator[Record]:
     for segment in segments(folder):
         with segment.open("rb") as lines:
             yield from records(lines)
+
+
+def whole(path: Path, size_bytes: int) -> int:
+    """Where the last whole line ends among the first so many bytes of a segment. Raises FileNotFoundError."""
+    with path.open("rb") as file:
+        wanted = 2**16
+        while True:
+            start = max(0, size_bytes - wanted)
+            file.seek(start)
+            found = file.read(size_bytes - start).rfind(b"\n")
+            if found >= 0 or not start:
+                return start + found + 1
+            wanted *= 16

@@ -12,6 +12,7 @@ from salver.monitors.judge import LEVELS, Finding, Level
 from salver.monitors.rule import Rule
 
 _US = 1_000_000
+_USUAL = Rule()
 
 
 class Alarm(msgspec.Struct):
@@ -137,7 +138,7 @@ def told(finding: Finding) -> str:
 
 def moved(effect: float) -> str:
     """How far something is from the reference, in words: the thresholds are those of the default rule."""
-    words = ((0.02, "is as before"), (0.1, "moved a little"), (0.5, "moved"))
+    words = ((_USUAL.warn, "is as before"), (_USUAL.alert, "moved a little"), (0.5, "moved"))
     return next((word for line, word in words if effect <= line), "moved far")
 
 

@@ -18,7 +18,8 @@ import numpy as np
 from salver.log.blocks import BEGIN, lines_of
 from salver.log.commit import Snapshot, snapshot
 from salver.log.duck import parquet, relation
-from salver.log.heads import Heads, Origin, bound, heads, places, whole
+from salver.log.heads import Heads, Origin, bound, heads, places
+from salver.log.reader import whole
 from salver.log.table import PREDICTIONS, Table
 from salver.monitors.store import CountedFile, Store
 
@@ -97,7 +98,7 @@ class Tally:
 
     def _hot_file(self, path: Path, before: CountedFile | None) -> CountedFile:
         since = before.read if before and _is_longer(path, before.read) else 0
-        until = whole(path)
+        until = whole(path, path.stat().st_size)
         if before and since == until:
             return before
         made = _together([before]) if before and since else {}

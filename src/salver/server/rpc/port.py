@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 
 from grpclib.protocol import H2Protocol
 from grpclib.server import Handler, Server
-from h2.errors import ErrorCodes
 from h2.events import Event
 from h2.exceptions import ProtocolError
 
@@ -17,8 +16,6 @@ from salver.server.rpc.processor import Processor, http2_of
 
 if TYPE_CHECKING:
     from grpclib._typing import IServable
-
-_FRAME_HEAD_BYTES = 9
 
 
 class Port(Server):
@@ -61,13 +58,5 @@ class _Protocol(H2Protocol):
 
     def _events(self, data: bytes) -> list[Event]:
         events = self.connection.feed(data)
-        self._require_no_large_frame()
+        self._own.require_no_large_frame(http2_of(self.connection).incoming_buffer._data)  # pyright: ignore[reportPrivateUsage]
         return events
-
-    def _require_no_large_frame(self) -> None:
-        """h2 looks at a frame's length once it has all of it, and it may be said to have 16 MiB. Raises ProtocolError."""
-        http2 = http2_of(self.connection)
-        waiting = http2.incoming_buffer._data  # pyright: ignore[reportPrivateUsage]
-        if len(waiting) > http2.max_inbound_frame_size + _FRAME_HEAD_BYTES:
-            http2.close_connection(ErrorCodes.FRAME_SIZE_ERROR)
-            raise ProtocolError("a frame is larger than may be sent here")

@@ -100,7 +100,14 @@ class Processor(EventsProcessor):
         if begin < place:
             yield data[begin:place]
         self._rest = data[place:]
-        if wire.size_bytes(self._rest) > self._http2.max_inbound_frame_size:
+        self.require_no_large_frame(self._rest)
+
+    def require_no_large_frame(self, waiting: bytes | bytearray) -> None:
+        """Of a frame that is not there yet: h2 looks at its length only then, and it may be said to have 16 MiB.
+
+        Raises ProtocolError.
+        """
+        if wire.size_bytes(waiting) > self._http2.max_inbound_frame_size:
             self._http2.close_connection(ErrorCodes.FRAME_SIZE_ERROR)
             raise ProtocolError("a frame is larger than may be sent here")
 

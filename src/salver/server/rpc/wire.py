@@ -39,7 +39,7 @@ def frame_at(data: bytes, place: int) -> Frame | None:
     return None if end > len(data) else Frame(kind, flags, stream_id & _STREAM, start, end)
 
 
-def size_bytes(data: bytes) -> int:
+def size_bytes(data: bytes | bytearray) -> int:
     """What the frame that begins there says of its payload; 0 where its own head is not whole."""
     return int.from_bytes(data[:3], "big") if len(data) >= _FRAME_HEAD_BYTES else 0
 
