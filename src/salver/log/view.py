@@ -135,8 +135,20 @@ def asked(
 ) -> _Read:
     """What `ask` makes of a connection that has the log's tables, and those of the models that `query` names.
 
-    With `only`, predictions and labels are of the files that can have such rows. Begins again when a file was made cold, or
-    removed, between the listing and its turn. Raises ConfigError.
+    With `only`, predictions and labels are of the files that can have such rows. Raises ConfigError.
+    """
+
+    def read(connection: duckdb.DuckDBPyConnection, scratch: Path) -> _Read:
+        define(connection, folder, query, scratch, only)
+        return ask(connection)
+
+    return steadily(read)
+
+
+def steadily(read: Callable[[duckdb.DuckDBPyConnection, Path], _Read]) -> _Read:
+    """What `read` makes of a connection and a folder of its own. It lists files and reads them.
+
+    Begins again when a file was made cold, or removed, between the listing and its turn. Raises ConfigError.
     """
     connection = connect()
     import duckdb
@@ -145,9 +157,8 @@ def asked(
     with connection, TemporaryDirectory(prefix="salver-log-") as scratch:
         while True:
             try:
-                define(connection, folder, query, Path(scratch), only)
-                return ask(connection)
-            except duckdb.IOException as error:
+                return read(connection, Path(scratch))
+            except (duckdb.IOException, FileNotFoundError) as error:
                 tries += 1
                 if tries == _TRIES or not ("No files found" in str(error) or "No such file" in str(error)):
                     raise ConfigError(f"the log can't be read: {_first_line(error)}") from error

@@ -9,20 +9,17 @@ import time
 from collections import Counter, defaultdict
 from collections.abc import Callable
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 import numpy as np
 
-from salver.errors import ConfigError
-from salver.log.duck import connect
 from salver.log.heads import Origin
 from salver.log.joined import joined
 from salver.log.settings import read_settings as read_log_settings
 from salver.log.signatures import noted_of
 from salver.log.table import LABELLED, Table
-from salver.log.view import asked
+from salver.log.view import asked, steadily
 from salver.monitors.alarm import Judged, alarms, stale, volume
 from salver.monitors.calibration import Calibration, Errors
 from salver.monitors.first import first_rows
@@ -34,7 +31,7 @@ from salver.monitors.results import Seen, Watched, write_results
 from salver.monitors.settings import Settings
 from salver.monitors.slices import Slicer, grown
 from salver.monitors.store import Reference, Store, Track
-from salver.monitors.tally import Tally
+from salver.monitors.tally import Rows, Tally
 from salver.monitors.window import Window
 
 if TYPE_CHECKING:
@@ -42,7 +39,6 @@ if TYPE_CHECKING:
 
 _DAY_US = 86_400 * 1_000_000
 _LOOK_BACK_US = 7 * _DAY_US  # for labels that calibration is refitted by
-_TRIES = 6
 KEPT = 2200  # windows that alarms look back on: ninety days of hours
 
 ProfileOf = Callable[[str, int], Profile | None]
@@ -78,24 +74,15 @@ def promote(log: Path, model: str, version: int, since_us: int, until_us: int) -
 
 
 def _count(log: Path, store: Store, settings: Settings, profile_of: ProfileOf, now: int) -> list[Watched]:
-    """Count slices that are complete and not counted; what can't be counted yet.
+    """Count slices that are complete and not counted; what can't be counted yet. Raises ConfigError."""
 
-    Begins again when a file became cold, or was removed, between its listing and its turn. Raises ConfigError.
-    """
-    connection, tries = connect(), 0
-    import duckdb
-
-    with connection, TemporaryDirectory(prefix="salver-monitor-") as scratch:
+    def count(connection: duckdb.DuckDBPyConnection, scratch: Path) -> list[Watched]:
         connection.execute("set threads = 1; set enable_external_file_cache = false")  # predictions come first
-        while True:
-            tally = Tally(log, store, connection, settings.slice_us, Path(scratch))
-            try:
-                tally.refresh()
-                return _count_tracks(tally, connection, log, store, settings, profile_of, now)
-            except (duckdb.IOException, FileNotFoundError) as error:
-                tries += 1
-                if tries == _TRIES:
-                    raise ConfigError(f"the log can't be read: {str(error).strip().splitlines()[0]}") from error
+        tally = Tally(log, store, connection, settings.slice_us, scratch)
+        tally.refresh()
+        return _count_tracks(tally, connection, log, store, settings, profile_of, now)
+
+    return steadily(count)
 
 
 def _count_tracks(
@@ -109,16 +96,16 @@ def _count_tracks(
 ) -> list[Watched]:
     slice_us, until = settings.slice_us, settings.complete_us(now)
     waiting: list[Watched] = []
-    for origin, every in sorted(tally.rows.items()):
-        there = {start: rows for start, rows in every.items() if start < until}
+    rows = tally.rows
+    for origin, every in sorted(rows.items()):
+        there = {start: count for start, count in every.items() if start < until}
         if not there:
             continue
         signature, track = noted_of(log, origin.model, origin.version), Track(*origin)
         if signature is None:
             waiting.append(_waiting(track, there, slice_us, "the log does not have the signature of this version"))
             continue
-        total = sum(sum(rows.values()) for of, rows in tally.rows.items() if of[:2] == origin[:2])
-        reference = store.reference(*origin[:2]) or _found(log, store, settings, profile_of, origin, total)
+        reference = store.reference(*origin[:2]) or _found(log, store, settings, profile_of, origin, rows)
         if reference is None:
             short = settings.first_rows - sum(there.values())
             waiting.append(_waiting(track, there, slice_us, "collecting a reference from the first rows", max(short, 0)))
@@ -137,12 +124,14 @@ def _count_tracks(
     return waiting
 
 
-def _found(log: Path, store: Store, settings: Settings, profile_of: ProfileOf, origin: Origin, rows: int) -> Reference | None:
+def _found(
+    log: Path, store: Store, settings: Settings, profile_of: ProfileOf, origin: Origin, counted: Rows
+) -> Reference | None:
     """The profile that the version was saved with, else one of its first rows, once there are enough."""
     saved = profile_of(origin.model, origin.version)
     if saved is not None:
         reference = Reference(saved)
-    elif rows < settings.first_rows:
+    elif sum(sum(rows.values()) for of, rows in counted.items() if of[:2] == origin[:2]) < settings.first_rows:
         return None
     else:
         reference = asked(log, lambda connection: _of_first_rows(connection, log, settings, origin))
