@@ -179,3 +179,8 @@ class ConfigError(SalverError):
     """A setting or an argument that makes no sense."""
 
     code = "config"
+
+
+def first_line(error: Exception) -> str:
+    """What another library's error says, without the lines that follow; nothing where it says nothing."""
+    return str(error).strip().partition("\n")[0]

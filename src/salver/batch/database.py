@@ -13,7 +13,7 @@ import msgspec
 
 from salver.batch import arrow
 from salver.batch.job import Manifest
-from salver.errors import ConfigError
+from salver.errors import ConfigError, first_line
 
 Kind = Literal["postgresql", "sqlite", "duckdb"]
 
@@ -69,7 +69,7 @@ class Database:
             try:
                 yield from connection.read(query or f"select * from {_named(self.table)}")
             except OSError as error:  # rows that stop coming, for the server is gone
-                raise ConfigError(f"{self.name}: {_first_line(error)}") from error
+                raise ConfigError(f"{self.name}: {first_line(error)}") from error
 
     def manifest(self) -> Manifest | None:
         """The job that wrote the table."""
@@ -119,7 +119,7 @@ class Database:
         except Exception as error:
             if type(error).__module__.partition(".")[0] not in ("duckdb", "_duckdb", "adbc_driver_manager"):
                 raise
-            raise ConfigError(f"{self.name}: {_first_line(error)}") from error
+            raise ConfigError(f"{self.name}: {first_line(error)}") from error
 
 
 class _Adbc:
@@ -236,10 +236,6 @@ def _with_numbers(table: arrow.Table) -> arrow.Table:
                 column = column.cast(pyarrow.float64())
             table = table.set_column(at, field.name, column)
     return table
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).strip().partition("\n")[0]
 
 
 def _quoted(text: str) -> str:

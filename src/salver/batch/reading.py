@@ -10,7 +10,7 @@ import msgspec
 
 from salver.batch import arrow
 from salver.batch.plan import File, Part, Plan, opened_arrow, opened_parquet
-from salver.errors import InputError
+from salver.errors import InputError, first_line
 
 CHUNK_ROWS = 65_536
 _CHUNK_BYTES = 8 * 2**20
@@ -48,7 +48,7 @@ def chunks(plan: Plan, part: Part) -> Iterator[Chunk]:
         for chunk in read:
             yield chunk._replace(table=_with_partition(chunk.table, file))
     except (pyarrow.ArrowException, OSError, UnicodeDecodeError) as error:
-        raise InputError(f"{file.path} can't be read as {file.format}: {str(error).splitlines()[0][:200]}") from error
+        raise InputError(f"{file.path} can't be read as {file.format}: {first_line(error)[:200]}") from error
 
 
 def _empty(file: File) -> arrow.Table:

@@ -16,6 +16,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from salver.errors import first_line
 from salver.log.blocks import records, unfolded
 from salver.log.commit import Snapshot
 from salver.log.duck import connect, lines, parquet, quoted
@@ -133,7 +134,7 @@ def _streamed(query: str) -> Iterator[Arrays]:
                     yield together(waiting)
                     waiting, rows = [], 0
         except duckdb.IOException as error:  # one of the files became cold meanwhile
-            raise OSError(str(error).splitlines()[0]) from error
+            raise OSError(first_line(error)) from error
     if waiting:
         yield together(waiting)
 

@@ -9,7 +9,7 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from salver.config import store_folder
-from salver.errors import ConfigError
+from salver.errors import ConfigError, first_line
 from salver.log.blocks import unfolded
 from salver.log.commit import Snapshot, snapshot
 from salver.log.duck import connect, named, quoted, relation
@@ -161,9 +161,9 @@ def steadily(read: Callable[[duckdb.DuckDBPyConnection, Path], _Read]) -> _Read:
             except (duckdb.IOException, FileNotFoundError) as error:
                 tries += 1
                 if tries == _TRIES or not ("No files found" in str(error) or "No such file" in str(error)):
-                    raise ConfigError(f"the log can't be read: {_first_line(error)}") from error
+                    raise ConfigError(f"the log can't be read: {first_line(error)}") from error
             except duckdb.Error as error:
-                raise ConfigError(f"DuckDB refuses that: {_first_line(error)}") from error
+                raise ConfigError(f"DuckDB refuses that: {first_line(error)}") from error
 
 
 def define(connection: duckdb.DuckDBPyConnection, folder: Path, query: str, scratch: Path, only: Stretch | None = None) -> None:
@@ -179,7 +179,3 @@ def define(connection: duckdb.DuckDBPyConnection, folder: Path, query: str, scra
     connection.execute(f"create or replace temp view labels_in_force as {IN_FORCE}")
     for model in models_named_in(connection, query):
         connection.execute(f"create or replace temp view {named(model)} as {flat(connection, model)}")
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).strip().split("\n")[0]

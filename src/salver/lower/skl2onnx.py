@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from salver.artifact.manifest import RuntimeSpec
-from salver.errors import LoweringError
+from salver.errors import LoweringError, first_line
 from salver.frameworks.base import Trained, exports
 from salver.lower.graph import IR_VERSION, ML_OPSET, OPSET
 from salver.types.signature import Output, Signature
@@ -41,7 +41,7 @@ def convert(trained: Trained, folder: Path) -> RuntimeSpec:
             made = _finished(_converted(trained.model, signature, double), signature)
             _load(made)
         except Exception as error:  # skl2onnx and ONNX Runtime raise many kinds for "not supported"
-            reason = f"{type(error).__name__}: {str(error).strip().splitlines()[0][:120] if str(error).strip() else ''}"
+            reason = f"{type(error).__name__}: {first_line(error)[:120]}"
             continue
         (folder / _FILE).write_bytes(made)
         return RuntimeSpec("onnx", _FILE, "matrix")
