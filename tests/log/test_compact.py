@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from salver.log.commit import Commit, Conflict, create, latest, snapshot
-from salver.log.compact import SMALL_FILES, compact
+from salver.log.commit import ColdFile, Commit, Conflict, create, latest, snapshot
+from salver.log.compact import SMALL_FILES, compact, scattered
 from salver.log.segment import SegmentWriter
 from salver.log.table import LOCK, PREDICTIONS, Table
 from salver.log.view import Log
@@ -93,6 +93,14 @@ def test_many_small_files_become_one(tmp_path: Path) -> None:
     assert len(latest(Table(tmp_path, PREDICTIONS)).files) == 1
     assert len(list(tmp_path.rglob("*.parquet"))) == 1
     assert len(ids(tmp_path)) == 2 * SMALL_FILES
+
+
+@pytest.mark.parametrize(
+    ("rows", "bytes_a_row", "merged"), [(1000, 20_000, 0), (1000, 10_000, 8), (10, 90_000, 8), (4000, 10_000, 0)]
+)
+def test_files_of_large_rows_stay_apart(rows: int, bytes_a_row: int, merged: int) -> None:
+    files = tuple(ColdFile(f"model=m/date=d/{n}", "m", "d", rows, rows * bytes_a_row) for n in range(SMALL_FILES))
+    assert sum(map(len, scattered(Commit(files=files)))) == merged
 
 
 def test_a_number_is_taken_once(tmp_path: Path) -> None:

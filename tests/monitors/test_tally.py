@@ -71,10 +71,16 @@ def tallied(log: Path, scratch: Path) -> Iterator[Tally]:
 def drawn(of: Tally, origin: Origin, starts: list[int], every: int) -> set[tuple[str, Any]]:
     """Their ids and what they hold."""
     where = f"model = '{origin.model}' and route = '{origin.route}' and {PLACE} < {bound(every)}"
-    query = f"select id::VARCHAR, (inputs->>'/x')::DOUBLE from ({of.relation(origin, starts, every)}) where {where}"
-    query += f" and ts // {SLICE_US} * {SLICE_US} in ({', '.join(map(str, starts))})"
+    where += f" and ts // {SLICE_US} * {SLICE_US} in ({', '.join(map(str, starts))})"
+    made: set[tuple[str, Any]] = set()
     with connect() as connection:
-        return set(connection.execute(query).fetchall())
+        for relation in of.relations(origin, starts, every):
+            found = connection.execute(
+                f"select id::VARCHAR, (inputs->>'/x')::DOUBLE from ({relation}) where {where}"
+            ).fetchall()
+            assert made.isdisjoint(found)
+            made.update(found)
+    return made
 
 
 def rows(log: Path, scratch: Path) -> dict[Origin, dict[int, int]]:

@@ -274,10 +274,35 @@ def test_without_a_reference_the_first_rows_become_one(tmp_path: Path) -> None:
     assert whole.reference == "first rows" and whole.reference_rows >= 1500
     assert {one.segment for one in found} == {"", "k=x", "k=y"}
     assert whole.measure == "accuracy", "calibrated by the labels of its first rows"
-    rows = promote(tmp_path, "m", 1, START_US, START_US + 4 * HOUR_US)
+    rows = promote(tmp_path, settings, "m", 1, START_US, START_US + 4 * HOUR_US)
     assert rows == 2400
     (again, *_) = look(tmp_path, settings, lambda model, version: None, START_US + 7 * HOUR_US)
     assert again.reference == "window" and again.rows == 1200
+
+
+def test_a_version_without_a_live_row_has_its_reference_by_the_route_it_has(tmp_path: Path) -> None:
+    write(tmp_path, range(4))
+    for path in tmp_path.glob("*.jsonl"):
+        path.write_bytes(path.read_bytes().replace(b'"route":"live"', b'"route":"shadow"'))
+    found = look(tmp_path, Settings(first_rows=1500), lambda model, version: None, START_US + 7 * HOUR_US)
+    assert {(one.route, one.reference, one.reference_rows) for one in found} == {("shadow", "first rows", 1500)}
+
+
+def test_rows_as_large_as_pictures_are_counted_in_bounded_memory(tmp_path: Path) -> None:
+    """DuckDB parses two thousand rows at once if it may, in one of which are a hundred thousand numbers here."""
+    signatures.note(tmp_path, "m", 1, Signature((Column("a"), Column("pixels", "float32", (100_000,))), SIGNATURE.outputs))
+    pixels = [round(pixel, 3) for pixel in np.random.default_rng(0).random(100_000).tolist()]
+    row = Record("ID", START_US, "m", 1, "live", "http", 9, {"a": 0.5, "pixels": pixels}, {"prediction": "no"})
+    line = encoder.encode(row) + b"\n"
+    for part in range(8):
+        ids = (str(uuid.UUID(int=(START_US // 1000 << 80) | (7 << 76) | (2 << 62) | (part * 60 + i))) for i in range(60))
+        path = tmp_path / f"20260101T000000-0-aaaaaa-00000{part}.jsonl"
+        path.write_bytes(b"".join(line.replace(b'"ID"', f'"{made}"'.encode()) for made in ids))
+    settings = Settings(first_rows=300, slice="1m")
+    look(tmp_path, settings, lambda model, version: None, START_US + 2 * HOUR_US)
+    compacted = compact(tmp_path)
+    assert compacted is not None and compacted.rows == 480
+    assert promote(tmp_path, settings, "m", 1, START_US, START_US + HOUR_US) == 480
 
 
 def test_a_judged_window_has_the_counts_of_its_slices_and_a_list_needs_few_windows(tmp_path: Path) -> None:

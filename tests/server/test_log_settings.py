@@ -22,7 +22,7 @@ from salver.log.reader import read_records
 from salver.log.view import Log
 from salver.monitors.comparison import reference_of
 from salver.monitors.results import Watched
-from salver.monitors.settings import read_settings
+from salver.monitors.settings import Settings, read_settings
 from salver.monitors.store import Store
 from salver.monitors.watch import look, promote
 from salver.registry.registry import Registry
@@ -130,7 +130,7 @@ def test_what_is_not_to_be_written_is_in_nothing_that_is_made_of_the_log(tmp_pat
     said += [str(window._plain()) for track in tracks for window in windows.slices(track)]
     said += [str(windows.verdicts(track, 10)) for track in tracks]
     windows.close()
-    assert promote(store / "log", "people", 1, 0, time.time_ns() // 1000)
+    assert promote(store / "log", Settings(), "people", 1, 0, time.time_ns() // 1000)
     written = [path for path in store.rglob("*") if path.is_file()]
     said += [str(pq.read_table(path).to_pydict()) for path in written if path.suffix == ".parquet"]
     assert {"joined", "monitor", "audit", "labels"} <= {part for path in written for part in path.parts}

@@ -114,13 +114,14 @@ def _profiles(given: argparse.Namespace) -> Callable[[str, int], Profile | None]
 
 def _promote(given: argparse.Namespace, log: Path) -> int:
     from salver.monitors.accuracy import since
+    from salver.monitors.settings import read_settings
     from salver.monitors.watch import promote
 
     reference, now_us = Reference.parse(given.promote), time.time_ns() // 1000
     if reference.version is None or given.since is None:
         raise ConfigError("name a version and a time: salver monitor --promote iris@3 --since 2d")
     until = since(given.until, now_us) if given.until else now_us
-    rows = promote(log, reference.name, reference.version, since(given.since, now_us), until)
+    rows = promote(log, read_settings(log), reference.name, reference.version, since(given.since, now_us), until)
     said = f"{rows} rows are the reference of {reference} now"
     print_json({"model": reference.name, "version": reference.version, "rows": rows}) if given.json else print(said)
     return 0

@@ -27,6 +27,8 @@ from salver.log.table import KINDS, LOCK, PREDICTIONS, Table
 RUN_BYTES = 128 * 2**20  # of segments a commit: they are sorted, unfolded to three times of that, in `duck.MEMORY`
 SMALL_BYTES = 32 * 2**20
 SMALL_FILES = 8  # so many small ones of a partition are made one
+TINY_BYTES = 2**20
+LARGE_ROW_BYTES = 16 * 2**10  # as they lie in a file: with others it is read no faster, and in more memory
 
 
 class Compacted(NamedTuple):
@@ -83,17 +85,18 @@ def _merge(table: Table) -> Compacted:
     """Partitions of many small files become one file each."""
     before = latest(table)
     merged = 0
-    for files in _scattered(before):
+    for files in scattered(before):
         made = write(table, before.number + 1, parquet(table.kind, [table.folder / file.path for file in files]))
         before = succeed(table, before, added=made, dropped={file.path for file in files})
         merged += len(files)
     return Compacted(merged=merged)
 
 
-def _scattered(commit: Commit) -> list[list[ColdFile]]:
+def scattered(commit: Commit) -> list[list[ColdFile]]:
     small: defaultdict[str, list[ColdFile]] = defaultdict(list)
     for file in commit.files:
-        if file.size_bytes < SMALL_BYTES and not Path(file.path).is_absolute():
+        at_most = min(SMALL_BYTES, max(TINY_BYTES, file.rows * LARGE_ROW_BYTES))
+        if file.size_bytes < at_most and not Path(file.path).is_absolute():
             small[file.path.rpartition("/")[0]].append(file)
     return [files for files in small.values() if len(files) >= SMALL_FILES]
 

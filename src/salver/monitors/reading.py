@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -42,25 +42,17 @@ class Reader:
 
     def __init__(self, connection: duckdb.DuckDBPyConnection, model: str, version: int, signature: Signature) -> None:
         self._connection = connection
-        self._where = f"model = {quoted(model)} and version = {version}"
+        self._whose = f"model = {quoted(model)} and version = {version}"
         self._signature = signature
         self._columns = [column for column in signature.columns if not column.shape]
         connection.execute("set threads = 1")
 
-    def rows(
-        self, relation: str, route: str, since_us: int, until_us: int, *, limit: int | None = None, every: int = 1
-    ) -> Iterator[Rows]:
-        """Rows of `relation` (SQL, or a table's name) from `since_us` on, before `until_us`. With a `limit` the first so many,
-        in order of time.
+    def rows(self, relations: Iterable[str], route: str, since_us: int, until_us: int, every: int = 1) -> Iterator[Rows]:
+        """Rows of `relations` (SQL, one after another) from `since_us` on, before `until_us`.
 
         With `every`, about one of so many, by its place (`salver.log.heads`), which weighs as much more.
         """
-        kinds = {column.name: "DOUBLE" if _is_number(column) else "VARCHAR" for column in self._columns}
-        folded = [name.casefold() for name in kinds]
-        alone = [name for name in kinds if folded.count(name.casefold()) > 1]  # SQL does not tell "a" from "A"
-        struct = {name: kind for name, kind in kinds.items() if name not in alone}
-        of_outputs = {output.name: _kind_of_output(self._signature, output.name) for output in self._signature.outputs}
-        of_outputs = {name: kind for name, kind in of_outputs.items() if kind}
+        struct, alone, of_outputs = self._kinds()
         parts = [
             "ts",
             "weight",
@@ -68,18 +60,37 @@ class Reader:
             "hash(inputs::VARCHAR) as same",
             f"from_json(inputs, {quoted(json.dumps(struct))}) as inputs_" if struct else "null as inputs_",
             f"from_json(outputs, {quoted(json.dumps(of_outputs))}) as outputs_" if of_outputs else "null as outputs_",
-            *(f"{typed('inputs', name, kinds[name])} as {named(f'alone{i}')}" for i, name in enumerate(alone)),
+            *(f"{typed('inputs', name, kind)} as {named(f'alone{i}')}" for i, (name, kind) in enumerate(alone.items())),
         ]
-        query = (
-            f"select {', '.join(parts)} from {relation} where {self._where} and route = {quoted(route)} "
-            f"and ts >= {since_us} and ts < {until_us}"
-            + (f" and {PLACE} < {bound(every)}" if every > 1 else "")
-            + (f" order by id limit {limit}" if limit else "")
-        )
-        for batch in self._connection.sql(query).to_arrow_reader(BATCH_ROWS):
-            rows = self._rows(batch, struct, alone, of_outputs)
-            weights = np.ones(len(rows.ts), np.int64) if rows.weights is None else rows.weights
-            yield rows if every == 1 else rows._replace(weights=weights * every)
+        where = self._where(route, since_us, until_us) + (f" and {PLACE} < {bound(every)}" if every > 1 else "")
+        for relation in relations:
+            query = f"select {', '.join(parts)} from ({relation}) where {where}"
+            for batch in self._connection.sql(query).to_arrow_reader(BATCH_ROWS):
+                rows = self._rows(batch, struct, list(alone), of_outputs)
+                weights = np.ones(len(rows.ts), np.int64) if rows.weights is None else rows.weights
+                yield rows if every == 1 else rows._replace(weights=weights * every)
+
+    def first(self, relations: Iterable[str], route: str, since_us: int, until_us: int, rows: int) -> int:
+        """The time before which there are so many rows; `until_us` where there are fewer."""
+        first = np.zeros(0, np.int64)
+        for relation in relations:
+            found = self._connection.sql(f"select ts from ({relation}) where {self._where(route, since_us, until_us)}")
+            first = np.sort(np.concatenate((first, found.fetchnumpy()["ts"])))[:rows]
+        return int(first[-1]) + 1 if len(first) == rows else until_us
+
+    def _where(self, route: str, since_us: int, until_us: int) -> str:
+        return f"{self._whose} and route = {quoted(route)} and ts >= {since_us} and ts < {until_us}"
+
+    def _kinds(self) -> tuple[dict[str, str], dict[str, str], dict[str, Any]]:
+        """DuckDB's types: of inputs that are read together, of those that are read alone, and of outputs."""
+        kinds = {column.name: "DOUBLE" if _is_number(column) else "VARCHAR" for column in self._columns}
+        folded = [name.casefold() for name in kinds]
+        alone = {
+            name: kind for name, kind in kinds.items() if folded.count(name.casefold()) > 1
+        }  # SQL does not tell "a" from "A"
+        of_outputs = {output.name: _kind_of_output(self._signature, output.name) for output in self._signature.outputs}
+        struct = {name: kind for name, kind in kinds.items() if name not in alone}
+        return struct, alone, {name: kind for name, kind in of_outputs.items() if kind}
 
     def _rows(self, batch: Any, struct: dict[str, Any], alone: Sequence[str], of_outputs: dict[str, Any]) -> Rows:
         fields = dict(zip(batch.schema.names, batch.columns, strict=True))

@@ -31,11 +31,12 @@ class Slicer(NamedTuple):
     """Counts the rows of one model version by one route, in slices of `slice_us`.
 
     Of a slice with more than `at_most` rows, one of so many is looked into, drawn by its id and weighed as the others it stands
-    for; which ones does not depend on who counts. `relation` makes SQL for rows: of these slices, one of so many at least.
+    for; which ones does not depend on who counts. `relations` makes SQL, some rows at a time: of these slices, one of so many
+    at least.
     """
 
     reader: Reader
-    relation: Callable[[Sequence[int], int], str]
+    relations: Callable[[Sequence[int], int], Iterable[str]]
     profile: Profile
     route: str
     slice_us: int
@@ -73,8 +74,8 @@ class Slicer(NamedTuple):
         wanted, every = np.array(starts, dtype=np.int64), self._every(news[starts[0]])
         made: Counted = {"": {}}
         same: defaultdict[tuple[str, int], list[NDArray[np.uint64]]] = defaultdict(list)
-        relation = f"({self.relation(starts, every)})"
-        for rows in self.reader.rows(relation, self.route, starts[0], starts[-1] + self.slice_us, every=every):
+        relations = self.relations(starts, every)
+        for rows in self.reader.rows(relations, self.route, starts[0], starts[-1] + self.slice_us, every=every):
             for start, part in by_slice(rows, wanted, self.slice_us):
                 for segment, some in self._parts(part):
                     window = _window(self.profile, some, start, self.slice_us)

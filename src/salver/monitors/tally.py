@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import os
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import suppress
+from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 
@@ -27,10 +28,14 @@ if TYPE_CHECKING:
     import duckdb
 
 _DRAWN = "drawn.jsonl"
+_PIECE_BYTES = 32 * 2**20
+"""Rows are asked for by so many bytes: DuckDB parses two thousand at once, however long, and takes several times their size."""
 _SAVED = 64  # files are counted between two savings
 _WIDEST = 2**20  # slices of a chunk of lines that are counted in one array
 _FEW = 32
 """Where it is one of so many rows, or of more, that are drawn, they are known from the counting, and nothing is read twice."""
+
+_Some = TypeVar("_Some")
 
 Rows = dict[Origin, dict[int, int]]
 """How many, by the start of the slice."""
@@ -42,7 +47,7 @@ class Tally:
     def __init__(self, log: Path, store: Store, connection: duckdb.DuckDBPyConnection, slice_us: int, scratch: Path) -> None:
         self._table = Table(log, PREDICTIONS)
         self._store = store
-        self._connection = connection
+        self.connection = connection
         self._slice_us = slice_us
         self._scratch = scratch
         self._hot: dict[Path, CountedFile] = {}
@@ -73,28 +78,35 @@ class Tally:
         """All that there are."""
         return _together([*self._hot.values(), *self._cold.values()])
 
+    def between(self, origin: Origin, since_us: int, until_us: int) -> Iterator[str]:
+        """SQL, as `relations` has it, for rows among which are all of an origin from `since_us` on, before `until_us`."""
+        starts = (start for start in self.rows.get(origin, {}) if since_us - self._slice_us < start < until_us)
+        return self.relations(origin, set(starts))
+
     def hot(self, origin: Origin) -> dict[int, int]:
         """Those of them that are lines still."""
         return _together(self._hot.values()).get(origin, {})
 
-    def relation(self, origin: Origin, starts: Sequence[int], every: int) -> str:
-        """SQL for rows among which are all of an origin in these slices; one of `every`, those that are drawn, at least.
+    def relations(self, origin: Origin, starts: Collection[int], every: int = 1) -> Iterator[str]:
+        """SQL, some rows at a time, for rows among which are all of an origin in these slices; one of `every`, those that are
+        drawn, at least.
 
-        It holds until the next is asked for.
+        Each holds until the next is asked for.
         """
         wanted = set(starts)
 
         def has(counted: CountedFile) -> bool:
             return any(Origin(*of) == origin and not wanted.isdisjoint(rows) for of, rows in counted.rows)
 
-        drawn = self._scratch / _DRAWN
-        drawn.unlink(missing_ok=True)
-        with drawn.open("wb") as file:
-            for path in self._hot:
-                if has(self._hot[path]):
-                    self._draw(path, origin, starts, every, file)
-        hot = [drawn] if drawn.stat().st_size else []
-        return relation(PREDICTIONS, self._now._replace(hot=hot, cold=[path for path in self._cold if has(self._cold[path])]))
+        hot = (self._drawn(path, origin, starts, every) for path in self._hot if has(self._hot[path]))
+        for piece in _pieces(chain.from_iterable(hot), len):
+            drawn = self._scratch / _DRAWN
+            with drawn.open("wb") as file:
+                file.writelines(piece)
+            yield relation(PREDICTIONS, self._now._replace(hot=[drawn], cold=[]))
+        cold = (path for path in self._cold if has(self._cold[path]))
+        for files in _pieces(cold, lambda path: path.stat().st_size):
+            yield relation(PREDICTIONS, self._now._replace(hot=[], cold=files))
 
     def _hot_file(self, path: Path, before: CountedFile | None) -> CountedFile:
         since = before.read if before and _is_longer(path, before.read) else 0
@@ -136,13 +148,13 @@ class Tally:
             f"select model, version, route, ts // {self._slice_us} * {self._slice_us}, count(*) "
             f"from ({parquet(PREDICTIONS, [path])}) group by all"
         )
-        for model, version, route, start, count in self._connection.execute(query).fetchall():
+        for model, version, route, start, count in self.connection.execute(query).fetchall():
             made.setdefault(Origin(model, version, route), {})[int(start)] = count
         return CountedFile(0, list(made.items()))
 
-    def _draw(self, path: Path, origin: Origin, starts: Sequence[int], every: int, file: BinaryIO) -> None:
-        """Write the drawn rows of a hot file, each as a line."""
-        limit, wanted = np.uint64(bound(every)), np.array(starts)
+    def _drawn(self, path: Path, origin: Origin, starts: Collection[int], every: int) -> Iterator[bytes]:
+        """The drawn rows of a hot file: lines, some together."""
+        limit, wanted = np.uint64(bound(every)), np.array(list(starts))
 
         def is_drawn(ids: list[str]) -> list[int]:
             return np.flatnonzero(places(ids) < limit).tolist()
@@ -155,7 +167,7 @@ class Tally:
                 found = found.at(np.isin(found.ts // self._slice_us * self._slice_us, wanted))
                 for begin, end in found.runs():
                     told = os.pread(lines.fileno(), end - begin, begin)
-                    file.write(lines_of(told, is_drawn) if told.startswith(BEGIN) else told)
+                    yield lines_of(told, is_drawn) if told.startswith(BEGIN) else told
 
     def _heads(self, path: Path, every: int) -> Iterator[Heads]:
         """Of the lines that were counted; where few are drawn, of those at least."""
@@ -164,6 +176,21 @@ class Tally:
             since, few = self._hot[path].read, []
         yield from heads(path, 0, since)
         yield from few
+
+
+def _pieces(every: Iterable[_Some], size_bytes: Callable[[_Some], int]) -> Iterator[list[_Some]]:
+    """Some at a time, in order: more than one only where they are small."""
+    piece: list[_Some] = []
+    held = 0
+    for one in every:
+        more = size_bytes(one)
+        if piece and held + more > _PIECE_BYTES:
+            yield piece
+            piece, held = [], 0
+        piece.append(one)
+        held += more
+    if piece:
+        yield piece
 
 
 def _together(every: Iterable[CountedFile]) -> Rows:

@@ -9,7 +9,7 @@ import time
 from collections import Counter, defaultdict
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
 import numpy as np
@@ -19,7 +19,7 @@ from salver.log.joined import joined
 from salver.log.settings import read_settings as read_log_settings
 from salver.log.signatures import noted_of
 from salver.log.table import LABELLED, Table
-from salver.log.view import asked, steadily
+from salver.log.view import steadily
 from salver.monitors.alarm import Judged, alarms, stale, volume
 from salver.monitors.calibration import Calibration, Errors
 from salver.monitors.first import first_rows
@@ -31,7 +31,7 @@ from salver.monitors.results import Seen, Watched, write_results
 from salver.monitors.settings import Settings
 from salver.monitors.slices import Slicer, grown
 from salver.monitors.store import Reference, Store, Track
-from salver.monitors.tally import Rows, Tally
+from salver.monitors.tally import Tally
 from salver.monitors.window import Window
 
 if TYPE_CHECKING:
@@ -41,6 +41,9 @@ _DAY_US = 86_400 * 1_000_000
 _LOOK_BACK_US = 7 * _DAY_US  # for labels that calibration is refitted by
 KEPT = 2200  # windows that alarms look back on: ninety days of hours
 
+_NEVER_US = 2**62
+
+_Read = TypeVar("_Read")
 ProfileOf = Callable[[str, int], Profile | None]
 """Finds the profile that a version was saved with."""
 
@@ -52,7 +55,7 @@ def look(log: Path, settings: Settings, profile_of: ProfileOf, now_us: int | Non
     try:
         store.slice_by(settings.slice_us)
         store.forget(now - int(read_log_settings(log).keep_days * _DAY_US))
-        waiting = _count(log, store, settings, profile_of, now)
+        waiting = _tallied(log, store, settings, lambda tally: _count(tally, log, store, settings, profile_of, now))
         found = [_watched(log, store, track, settings, now) for track in store.tracks()]
         _add_traffic(store, found, settings, now)
     finally:
@@ -61,11 +64,12 @@ def look(log: Path, settings: Settings, profile_of: ProfileOf, now_us: int | Non
     return [*found, *waiting]
 
 
-def promote(log: Path, model: str, version: int, since_us: int, until_us: int) -> int:
+def promote(log: Path, settings: Settings, model: str, version: int, since_us: int, until_us: int) -> int:
     """Make a window of production the reference; how many rows it has. Raises ConfigError for too few."""
-    store = Store(log)
+    store, origin = Store(log), Origin(model, version, "live")
     try:
-        made = asked(log, lambda connection: first_rows(connection, log, model, version, since_us, until_us, "window"))
+        store.slice_by(settings.slice_us)
+        made, _ = _tallied(log, store, settings, lambda tally: first_rows(tally, log, origin, since_us, until_us, "window"))
         with store.changing():
             store.put_reference(model, version, Reference(made, until_us))
     finally:
@@ -73,27 +77,20 @@ def promote(log: Path, model: str, version: int, since_us: int, until_us: int) -
     return made.rows
 
 
-def _count(log: Path, store: Store, settings: Settings, profile_of: ProfileOf, now: int) -> list[Watched]:
-    """Count slices that are complete and not counted; what can't be counted yet. Raises ConfigError."""
+def _tallied(log: Path, store: Store, settings: Settings, read: Callable[[Tally], _Read]) -> _Read:
+    """What is read of the log's tally. Raises ConfigError."""
 
-    def count(connection: duckdb.DuckDBPyConnection, scratch: Path) -> list[Watched]:
+    def tallied(connection: duckdb.DuckDBPyConnection, scratch: Path) -> _Read:
         connection.execute("set threads = 1; set enable_external_file_cache = false")  # predictions come first
         tally = Tally(log, store, connection, settings.slice_us, scratch)
         tally.refresh()
-        return _count_tracks(tally, connection, log, store, settings, profile_of, now)
+        return read(tally)
 
-    return steadily(count)
+    return steadily(tallied)
 
 
-def _count_tracks(
-    tally: Tally,
-    connection: duckdb.DuckDBPyConnection,
-    log: Path,
-    store: Store,
-    settings: Settings,
-    profile_of: ProfileOf,
-    now: int,
-) -> list[Watched]:
+def _count(tally: Tally, log: Path, store: Store, settings: Settings, profile_of: ProfileOf, now: int) -> list[Watched]:
+    """Count slices that are complete and not counted; what can't be counted yet."""
     slice_us, until = settings.slice_us, settings.complete_us(now)
     waiting: list[Watched] = []
     rows = tally.rows
@@ -105,14 +102,14 @@ def _count_tracks(
         if signature is None:
             waiting.append(_waiting(track, there, slice_us, "the log does not have the signature of this version"))
             continue
-        reference = store.reference(*origin[:2]) or _found(log, store, settings, profile_of, origin, rows)
+        reference = store.reference(*origin[:2]) or _found(tally, log, store, settings, profile_of, origin)
         if reference is None:
             short = settings.first_rows - sum(there.values())
             waiting.append(_waiting(track, there, slice_us, "collecting a reference from the first rows", max(short, 0)))
             continue
         slicer = Slicer(
-            Reader(connection, origin.model, origin.version, signature),
-            lambda starts, one_of, origin=origin: tally.relation(origin, starts, one_of),
+            Reader(tally.connection, origin.model, origin.version, signature),
+            lambda starts, one_of, origin=origin: tally.relations(origin, starts, one_of),
             reference.profile, origin.route, slice_us, settings.rows_a_slice, settings.of(origin.model).segments,
         )  # fmt: skip
         known = store.counted(track)
@@ -125,27 +122,21 @@ def _count_tracks(
 
 
 def _found(
-    log: Path, store: Store, settings: Settings, profile_of: ProfileOf, origin: Origin, counted: Rows
+    tally: Tally, log: Path, store: Store, settings: Settings, profile_of: ProfileOf, origin: Origin
 ) -> Reference | None:
-    """The profile that the version was saved with, else one of its first rows, once there are enough."""
-    saved = profile_of(origin.model, origin.version)
+    """The profile that the version was saved with, else one of its first rows, once there are enough; of live ones, if any."""
+    saved, live = profile_of(origin.model, origin.version), origin._replace(route="live")
+    of = live if live in tally.rows else origin
     if saved is not None:
         reference = Reference(saved)
-    elif sum(sum(rows.values()) for of, rows in counted.items() if of[:2] == origin[:2]) < settings.first_rows:
+    elif sum(tally.rows[of].values()) < settings.first_rows:
         return None
     else:
-        reference = asked(log, lambda connection: _of_first_rows(connection, log, settings, origin))
+        made, until = first_rows(tally, log, of, 0, _NEVER_US, "first rows", settings.first_rows)
+        reference = Reference(made, -(-until // settings.slice_us) * settings.slice_us)
     with store.changing():
         store.put_reference(origin.model, origin.version, reference)
     return reference
-
-
-def _of_first_rows(connection: duckdb.DuckDBPyConnection, log: Path, settings: Settings, origin: Origin) -> Reference:
-    query = "select ts from predictions where model = ? and version = ? order by id limit 1 offset ?"
-    last = connection.execute(query, [origin.model, origin.version, settings.first_rows - 1]).fetchone()
-    assert last is not None, "they were counted"
-    made = first_rows(connection, log, origin.model, origin.version, 0, int(last[0]) + 1, "first rows")
-    return Reference(made, int(last[0]) // settings.slice_us * settings.slice_us + settings.slice_us)
 
 
 def _waiting(track: Track, there: dict[int, int], slice_us: int, state: str, needs: int = 0) -> Watched:
