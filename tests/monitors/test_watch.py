@@ -280,6 +280,24 @@ def test_without_a_reference_the_first_rows_become_one(tmp_path: Path) -> None:
     assert again.reference == "window" and again.rows == 1200
 
 
+def test_the_first_rows_are_those_whatever_is_cold(tmp_path: Path) -> None:
+    settings = Settings(first_rows=1500)
+    for name, cold in (("hot", 0), ("cold", 4), ("mixed", 2)):
+        for hours in filter(None, (range(cold), range(cold, 4))):
+            write(tmp_path / name, hours)
+            if hours[-1] < cold:
+                compact(tmp_path / name)
+        look(tmp_path / name, settings, lambda model, version: None, START_US + 7 * HOUR_US)
+    made: list[Profile] = []
+    for name in ("hot", "cold", "mixed"):
+        store = Store(tmp_path / name)
+        found = store.reference("m", 1)
+        assert found is not None and found.profile.rows == 1500
+        made.append(found.profile)
+        store.close()
+    assert msgspec.json.encode(made[0]) == msgspec.json.encode(made[1]) == msgspec.json.encode(made[2])
+
+
 def test_a_version_without_a_live_row_has_its_reference_by_the_route_it_has(tmp_path: Path) -> None:
     write(tmp_path, range(4))
     for path in tmp_path.glob("*.jsonl"):

@@ -35,15 +35,17 @@ def first_rows(
     if signature is None:
         raise ConfigError(f"the log does not have the signature of {origin.model}@{origin.version}")
     reader = Reader(tally.connection, origin.model, origin.version, signature)
-    until_us = reader.first(tally.between(origin, since_us, until_us), origin.route, since_us, until_us, at_most)
-    parts = list(reader.rows(tally.between(origin, since_us, until_us), origin.route, since_us, until_us))
+    until_us = tally.first(origin, since_us, until_us, at_most)
+    relations = tally.relations(origin, tally.starts(origin, since_us, until_us), until_us=until_us)
+    parts = list(reader.rows(relations, origin.route, since_us, until_us))
     rows = sum(len(part.ts) for part in parts)
     if rows < _FEWEST:
         raise ConfigError(
             f"{origin.model}@{origin.version} has {rows} {origin.route} rows in that time; a reference needs {_FEWEST}"
         )
-    columns = {name: _joined([part.columns[name] for part in parts]) for name in parts[0].columns}
-    outputs = {name: _joined([part.outputs[name] for part in parts]) for name in parts[0].outputs}
+    by_time = np.argsort(np.concatenate([part.ts for part in parts]), kind="stable")
+    columns = {name: _joined([part.columns[name] for part in parts])[by_time] for name in parts[0].columns}
+    outputs = {name: _joined([part.outputs[name] for part in parts])[by_time] for name in parts[0].outputs}
     same = np.concatenate([part.same for part in parts])
     made = Profile(
         rows,

@@ -62,24 +62,14 @@ class Reader:
             f"from_json(outputs, {quoted(json.dumps(of_outputs))}) as outputs_" if of_outputs else "null as outputs_",
             *(f"{typed('inputs', name, kind)} as {named(f'alone{i}')}" for i, (name, kind) in enumerate(alone.items())),
         ]
-        where = self._where(route, since_us, until_us) + (f" and {PLACE} < {bound(every)}" if every > 1 else "")
+        where = f"{self._whose} and route = {quoted(route)} and ts >= {since_us} and ts < {until_us}"
+        where += f" and {PLACE} < {bound(every)}" if every > 1 else ""
         for relation in relations:
             query = f"select {', '.join(parts)} from ({relation}) where {where}"
             for batch in self._connection.sql(query).to_arrow_reader(BATCH_ROWS):
                 rows = self._rows(batch, struct, list(alone), of_outputs)
                 weights = np.ones(len(rows.ts), np.int64) if rows.weights is None else rows.weights
                 yield rows if every == 1 else rows._replace(weights=weights * every)
-
-    def first(self, relations: Iterable[str], route: str, since_us: int, until_us: int, rows: int) -> int:
-        """The time before which there are so many rows; `until_us` where there are fewer."""
-        first = np.zeros(0, np.int64)
-        for relation in relations:
-            found = self._connection.sql(f"select ts from ({relation}) where {self._where(route, since_us, until_us)}")
-            first = np.sort(np.concatenate((first, found.fetchnumpy()["ts"])))[:rows]
-        return int(first[-1]) + 1 if len(first) == rows else until_us
-
-    def _where(self, route: str, since_us: int, until_us: int) -> str:
-        return f"{self._whose} and route = {quoted(route)} and ts >= {since_us} and ts < {until_us}"
 
     def _kinds(self) -> tuple[dict[str, str], dict[str, str], dict[str, Any]]:
         """DuckDB's types: of inputs that are read together, of those that are read alone, and of outputs."""

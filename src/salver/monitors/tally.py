@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import os
 from collections import defaultdict
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
+from numpy.typing import NDArray
 
 from salver.log.blocks import BEGIN, lines_of
 from salver.log.commit import Snapshot, snapshot
@@ -35,6 +36,7 @@ _WIDEST = 2**20  # slices of a chunk of lines that are counted in one array
 _FEW = 32
 """Where it is one of so many rows, or of more, that are drawn, they are known from the counting, and nothing is read twice."""
 
+_NEVER_US = 2**62
 _Some = TypeVar("_Some")
 
 Rows = dict[Origin, dict[int, int]]
@@ -78,35 +80,53 @@ class Tally:
         """All that there are."""
         return _together([*self._hot.values(), *self._cold.values()])
 
-    def between(self, origin: Origin, since_us: int, until_us: int) -> Iterator[str]:
-        """SQL, as `relations` has it, for rows among which are all of an origin from `since_us` on, before `until_us`."""
-        starts = (start for start in self.rows.get(origin, {}) if since_us - self._slice_us < start < until_us)
-        return self.relations(origin, set(starts))
+    def first(self, origin: Origin, since_us: int, until_us: int, rows: int) -> int:
+        """The time before which there are so many rows of an origin from `since_us` on; `until_us` where there are fewer."""
+        first = np.zeros(0, np.int64)
+        for ts in self._times(origin, self.starts(origin, since_us, until_us)):
+            first = np.sort(np.concatenate((first, ts[(ts >= since_us) & (ts < until_us)])))[:rows]
+        return int(first[-1]) + 1 if len(first) == rows else until_us
+
+    def starts(self, origin: Origin, since_us: int, until_us: int) -> set[int]:
+        """Of the slices that have rows of an origin from `since_us` on, before `until_us`."""
+        return {start for start in self.rows.get(origin, {}) if since_us - self._slice_us < start < until_us}
 
     def hot(self, origin: Origin) -> dict[int, int]:
         """Those of them that are lines still."""
         return _together(self._hot.values()).get(origin, {})
 
-    def relations(self, origin: Origin, starts: Collection[int], every: int = 1) -> Iterator[str]:
-        """SQL, some rows at a time, for rows among which are all of an origin in these slices; one of `every`, those that are
-        drawn, at least.
+    def relations(self, origin: Origin, starts: Iterable[int], every: int = 1, until_us: int = _NEVER_US) -> Iterator[str]:
+        """SQL, some rows at a time, for rows among which are all of an origin in these slices, before `until_us`; of one of
+        `every`, those that are drawn, at least.
 
         Each holds until the next is asked for.
         """
         wanted = set(starts)
-
-        def has(counted: CountedFile) -> bool:
-            return any(Origin(*of) == origin and not wanted.isdisjoint(rows) for of, rows in counted.rows)
-
-        hot = (self._drawn(path, origin, starts, every) for path in self._hot if has(self._hot[path]))
+        hot = (self._drawn(path, origin, wanted, every, until_us) for path in self._with(self._hot, origin, wanted))
         for piece in _pieces(chain.from_iterable(hot), len):
             drawn = self._scratch / _DRAWN
             with drawn.open("wb") as file:
                 file.writelines(piece)
             yield relation(PREDICTIONS, self._now._replace(hot=[drawn], cold=[]))
-        cold = (path for path in self._cold if has(self._cold[path]))
-        for files in _pieces(cold, lambda path: path.stat().st_size):
+        for files in _pieces(self._with(self._cold, origin, wanted), lambda path: path.stat().st_size):
             yield relation(PREDICTIONS, self._now._replace(hot=[], cold=files))
+
+    def _with(self, files: Mapping[Path, CountedFile], origin: Origin, starts: set[int]) -> Iterator[Path]:
+        """Those that have rows of an origin in these slices."""
+        for path, counted in files.items():
+            if any(Origin(*of) == origin and not starts.isdisjoint(rows) for of, rows in counted.rows):
+                yield path
+
+    def _times(self, origin: Origin, starts: set[int]) -> Iterator[NDArray[np.int64]]:
+        """Of all rows of an origin in these slices, and of others beside them."""
+        for path in self._with(self._hot, origin, starts):
+            for some in heads(path, 0, self._hot[path].read):
+                if origin in some.origins:
+                    found = some.at(some.of == some.origins.index(origin))
+                    yield np.repeat(found.ts, found.rows)
+        for path in self._with(self._cold, origin, starts):
+            query = f"select ts from ({parquet(PREDICTIONS, [path])}) where model = ? and version = ? and route = ?"
+            yield np.asarray(self.connection.execute(query, list(origin)).fetchnumpy()["ts"], np.int64)
 
     def _hot_file(self, path: Path, before: CountedFile | None) -> CountedFile:
         since = before.read if before and _is_longer(path, before.read) else 0
@@ -152,7 +172,7 @@ class Tally:
             made.setdefault(Origin(model, version, route), {})[int(start)] = count
         return CountedFile(0, list(made.items()))
 
-    def _drawn(self, path: Path, origin: Origin, starts: Collection[int], every: int) -> Iterator[bytes]:
+    def _drawn(self, path: Path, origin: Origin, starts: set[int], every: int, until_us: int) -> Iterator[bytes]:
         """The drawn rows of a hot file: lines, some together."""
         limit, wanted = np.uint64(bound(every)), np.array(list(starts))
 
@@ -163,7 +183,7 @@ class Tally:
             for some in self._heads(path, every):
                 if origin not in some.origins:
                     continue
-                found = some.at((some.of == some.origins.index(origin)) & (some.places < limit))
+                found = some.at((some.of == some.origins.index(origin)) & (some.places < limit) & (some.ts < until_us))
                 found = found.at(np.isin(found.ts // self._slice_us * self._slice_us, wanted))
                 for begin, end in found.runs():
                     told = os.pread(lines.fileno(), end - begin, begin)
