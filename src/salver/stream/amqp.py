@@ -75,6 +75,17 @@ class _Link:
         told = (await self.lookout.declare_queue(queue, passive=True, timeout=_TIMEOUT_S)).declaration_result
         return told.message_count or 0, told.consumer_count or 0
 
+    async def hear(self) -> None:
+        """Return when all that we were given has come: a queue has given it before its channel has sent it."""
+        for channel in [*self.mine.values()]:
+            await channel.set_qos(prefetch_count=_AHEAD, timeout=_TIMEOUT_S)
+
+    def leave(self, queue: str) -> AbstractChannel:
+        """Have a queue no more: its channel, to be closed. What came by it and was not taken is the next one's."""
+        channel = self.mine.pop(queue)
+        self.came = deque(one for one in self.came if one[0] != queue)
+        return channel
+
 
 class _Peer(Peer):
     """A connection to RabbitMQ."""
@@ -186,6 +197,8 @@ class AmqpSource(_Peer):
         for queue in self._queues:
             await link.require(queue)
             left += (await link.look(queue))[0]
+        if not left and not link.came and not link.under_way:
+            await link.hear()
         return left + len(link.came) + sum(count for count, _ in link.under_way.values())
 
     async def _share(self, link: _Link) -> None:
@@ -195,8 +208,7 @@ class AmqpSource(_Peer):
         share = math.ceil(len(self._queues) / max(1, members))
         for queue in [*link.mine][share:]:
             if queue not in link.under_way:
-                link.came = deque(one for one in link.came if one[0] != queue)
-                await link.mine.pop(queue).close()
+                await link.leave(queue).close()
         for queue in self._queues:
             if len(link.mine) < share and queue not in link.mine:
                 await self._join(link, queue)
@@ -204,19 +216,22 @@ class AmqpSource(_Peer):
     async def _join(self, link: _Link, name: str) -> None:
         """Become the consumer of a queue, if it has none. A channel of its own, since a refusal closes it."""
 
-        async def came(message: AbstractIncomingMessage) -> None:
-            link.came.append((name, message))
-            link.arrived.set()
-
         await link.require(name)
         channel = await link.connection.channel()
+
+        async def came(message: AbstractIncomingMessage) -> None:
+            if link.mine.get(name) is channel:  # else it was on its way while we left, and is the next one's
+                link.came.append((name, message))
+                link.arrived.set()
+
         await channel.set_qos(prefetch_count=_AHEAD, timeout=_TIMEOUT_S)
         queue: AbstractQueue = await channel.get_queue(name, ensure=False)
+        link.mine[name] = channel  # messages may come before the answer does
         try:
             await queue.consume(came, exclusive=True, timeout=_TIMEOUT_S)
-            link.mine[name] = channel
-        except exceptions.ChannelClosed as error:
-            if error.args and _REFUSED not in error.args and "ACCESS_REFUSED" not in str(error):
+        except Exception as error:
+            link.leave(name)
+            if not _is_taken(error):
                 raise
 
 
@@ -249,6 +264,13 @@ class AmqpSink(Gathering, _Peer):
             raise TimeoutError
         self._sending = None
         await sending
+
+
+def _is_taken(error: Exception) -> bool:
+    """Whether a queue has a consumer already."""
+    return isinstance(error, exceptions.ChannelClosed) and (
+        not error.args or _REFUSED in error.args or "ACCESS_REFUSED" in str(error)
+    )
 
 
 async def _nothing(_message: AbstractIncomingMessage) -> None: ...

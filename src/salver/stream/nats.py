@@ -14,6 +14,7 @@ import secrets
 import time
 from collections import deque
 from collections.abc import Coroutine, Sequence
+from itertools import pairwise
 from typing import Any, TypeVar
 
 import nats
@@ -39,6 +40,7 @@ _ONCE: dict[str, Any] = {  # a connection that breaks is not mended, but another
     "ping_interval": 10,
 }
 _LOOK_S = 1.0  # how often partitions are shared anew
+_HEAR_S = 0.05  # how often it is asked whether all that was given before has come
 _MEMBER_S = 3.0  # a process that was not heard of for so long is none
 _AHEAD = 2048  # messages of a partition that the server sends ahead of what is done
 _REDELIVER_S = 3600.0  # to a connection that lives: a sink may be gone for long, and nothing is lost on the way
@@ -56,6 +58,7 @@ class _Link:
         self.js: JetStreamContext = client.jetstream(timeout=_TIMEOUT_S, publish_async_max_pending=2**16)
         self.came: deque[tuple[str, Msg]] = deque()
         self.arrived = asyncio.Event()
+        self.held: dict[str, list[Msg]] = {}  # by subject: what came since we joined, until its order is known
         self.streams: dict[str, str] = {}  # by subject
         self.mine: dict[str, Any] = {}  # subject → subscription
         self.under_way: dict[str, int] = {}  # subject → the sequence number of what was taken last and is not done
@@ -168,10 +171,12 @@ class NatsSource(_Peer):
         link = await self._linked()
         if time.monotonic() >= self._looked_s:
             await self._share(link)
+        for subject in [*link.held]:
+            await self._hear(link, subject)
         if not link.came:
             link.arrived.clear()
             try:
-                await asyncio.wait_for(link.arrived.wait(), wait_s)
+                await asyncio.wait_for(link.arrived.wait(), min(wait_s, _HEAR_S) if link.held else wait_s)
             except TimeoutError:
                 return []
         taken = [link.came.popleft() for _ in range(min(most, len(link.came)))]
@@ -219,11 +224,15 @@ class NatsSource(_Peer):
         """Become the connection of a partition's consumer, if it has none."""
 
         async def came(message: Msg) -> None:
-            link.came.append((subject, message))
-            link.arrived.set()
+            if subject in link.held:
+                link.held[subject].append(message)
+            else:
+                link.came.append((subject, message))
+                link.arrived.set()
 
         stream, inbox = await link.stream(subject), link.client.new_inbox()
         subscription = await link.client.subscribe(inbox, cb=came)
+        link.held[subject] = []
         try:
             await link.js.add_consumer(
                 stream,
@@ -236,11 +245,30 @@ class NatsSource(_Peer):
             )
             link.mine[subject] = subscription
         except refusals.APIError as error:
+            link.held.pop(subject)
             await subscription.unsubscribe()
             if error.err_code not in _BOUND:
                 raise
 
+    async def _hear(self, link: _Link, subject: str) -> None:
+        """Let a partition's messages be taken, once all is there that was given before and is not done, in its order.
+
+        Where a partition changes hands while the server still gives again what it gave before, it goes on where it was, and
+        then begins at the beginning. When all has come that way, nothing is left to go on with: who joins next has its order.
+        """
+        told = await link.js.consumer_info(await link.stream(subject), self._durable(subject))
+        given = 0 if told.delivered is None else told.delivered.stream_seq
+        numbers = [_lies(message)[1] for message in link.held[subject]]
+        if sum(number <= given for number in numbers) < (told.num_ack_pending or 0):
+            return
+        if any(one >= other for one, other in pairwise(numbers)):
+            await self._leave(link, subject)
+            self._looked_s = 0.0
+        else:
+            link.came.extend((subject, message) for message in link.held.pop(subject))
+
     async def _leave(self, link: _Link, subject: str) -> None:
+        link.held.pop(subject, None)
         await link.mine.pop(subject).unsubscribe()
         link.came = deque(one for one in link.came if one[0] != subject)
 
@@ -286,17 +314,23 @@ def _line(value: bytes) -> str:
     return text if text.isprintable() else " ".join(text.splitlines())
 
 
-def _message(link: _Link, subject: str, message: Msg) -> Message:
+def _lies(message: Msg) -> tuple[str, int]:
+    """The stream that a message is in, and its number there."""
     # $JS.ACK.STREAM.CONSUMER.DELIVERED.SEQUENCE.…, or with domain, account and a last word around it
     parts = message.reply.split(".")
     stream, number = (parts[2], parts[5]) if len(parts) == 9 else (parts[4], parts[7])
+    return stream, int(number)
+
+
+def _message(link: _Link, subject: str, message: Msg) -> Message:
+    stream, number = _lies(message)
     found = message.headers or {}
     key = found.get("key")
     headers: Headers = [
         (name, octets(value)) for name, value in found.items() if name != "key" and not name.startswith(_ORDERS)
     ]
-    token = (link, subject, int(number), message)
-    return Message(message.data, stream, int(number), None if key is None else octets(key), headers, token)
+    token = (link, subject, number, message)
+    return Message(message.data, stream, number, None if key is None else octets(key), headers, token)
 
 
 def source(at: Place) -> NatsSource:

@@ -65,7 +65,7 @@ class Server(Program):
             if (await js.stream_info(stream)).state.last_seq < start:
                 return []
             config = api.ConsumerConfig(deliver_policy=api.DeliverPolicy.BY_START_SEQUENCE, opt_start_seq=start)
-            config.ack_policy, config.max_ack_pending = api.AckPolicy.ALL, 10_000_000
+            config.ack_policy = api.AckPolicy.NONE  # else a slow reader is given all again after half a minute
             consumer = await js.pull_subscribe(topic, stream=stream, config=config)
             left, made = (await consumer.consumer_info()).num_pending or 0, list[Sent]()
             while len(made) < left:
