@@ -14,6 +14,7 @@ import secrets
 import time
 from collections import deque
 from collections.abc import Coroutine, Sequence
+from contextlib import suppress
 from itertools import pairwise
 from typing import Any, TypeVar
 
@@ -171,14 +172,16 @@ class NatsSource(_Peer):
         link = await self._linked()
         if time.monotonic() >= self._looked_s:
             await self._share(link)
-        for subject in [*link.held]:
-            await self._hear(link, subject)
-        if not link.came:
+        until_s = time.monotonic() + wait_s
+        while not link.came:
             link.arrived.clear()
-            try:
-                await asyncio.wait_for(link.arrived.wait(), min(wait_s, _HEAR_S) if link.held else wait_s)
-            except TimeoutError:
-                return []
+            for subject in [*link.held]:
+                await self._hear(link, subject)
+            left_s = until_s - time.monotonic()
+            if link.came or left_s <= 0:
+                break
+            with suppress(TimeoutError):
+                await asyncio.wait_for(link.arrived.wait(), min(left_s, _HEAR_S) if link.held else left_s)
         taken = [link.came.popleft() for _ in range(min(most, len(link.came)))]
         messages = [_message(link, subject, message) for subject, message in taken]
         link.under_way.update((message.token[1], message.token[2]) for message in messages)
