@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from statistics import median
 
 import pytest
 
@@ -19,7 +20,7 @@ def require_sound(result: Result) -> None:
 
 
 def test_ten_times_too_much_for_a_moment(tmp_path: Path) -> None:
-    result = overload(tmp_path, *forest(tmp_path), times=10, seconds=3)
+    result = overload(tmp_path, *forest(tmp_path), times=10, seconds=3, turns=2)
     require_sound(result)
     assert result.goodput > 0.6, result
     assert result.health_worst_ms < 500, result
@@ -27,9 +28,11 @@ def test_ten_times_too_much_for_a_moment(tmp_path: Path) -> None:
 
 @pytest.mark.soak
 def test_ten_times_too_much(tmp_path: Path) -> None:
-    result = overload(tmp_path, *forest(tmp_path), times=10, seconds=20)
-    require_sound(result)
-    assert result.goodput >= 0.9, result
-    assert result.accepted_p99_ms <= 3 * result.usual_p99_ms, result
-    assert result.health_worst_ms < 100, result
-    assert result.back_s < 2, result
+    model = forest(tmp_path)
+    results = [overload(tmp_path, *model, times=10, seconds=5) for _ in range(5)]
+    for result in results:
+        require_sound(result)
+    assert median(result.goodput for result in results) >= 0.9, results
+    assert median(result.accepted_p99_ms / result.usual_p99_ms for result in results) <= 3, results
+    assert max(result.health_worst_ms for result in results) < 100, results
+    assert max(result.back_s for result in results) < 2, results
