@@ -13,6 +13,13 @@ def test_the_first_is_started_at_once_and_each_further_one_later() -> None:
     assert waits[-1] == 30
 
 
+def test_one_that_nobody_waits_for_is_never_started_at_once() -> None:
+    restarts = Restarts(first_s=60, longest_s=600, at_once=False)
+    assert [restarts.ended(0) for _ in range(6)] == [60, 120, 240, 480, 600, 600]
+    restarts.started(1000)
+    assert restarts.ended(1030) == 60
+
+
 def test_one_that_lived_long_enough_starts_from_the_beginning() -> None:
     restarts = Restarts(first_s=1, steady_s=30)
     assert [restarts.ended(0), restarts.ended(0)] == [0, 1]

@@ -32,8 +32,8 @@ AHEAD = 16
 """Messages that may be with the process and not yet compared: one that hangs costs nothing after these, not even encoding."""
 
 AGAIN_S, AT_MOST_S = 60.0, 600.0
-"""Between starts of one that keeps ending, after the first, which is at once. Nobody waits for it, and a start is felt for half
-a second: one a minute leaves 99 of 100 requests alone."""
+"""From its end to its next start, doubled while it keeps ending. Nobody waits for it, and a start takes a fifth of a second of
+the processors: one a minute leaves 99 of 100 requests alone."""
 
 _LOOK_S = 1.0
 _encode = msgspec.msgpack.Encoder().encode
@@ -121,7 +121,7 @@ class Shadow:
 
     async def _keep(self) -> None:
         """A process, and another when it ends; none when it can't be woken."""
-        restarts = Restarts(AGAIN_S, AT_MOST_S)
+        restarts = Restarts(AGAIN_S, AT_MOST_S, at_once=False)
         while True:
             await asyncio.sleep(restarts.wait_s(time.monotonic()))
             why = await self._one(restarts)

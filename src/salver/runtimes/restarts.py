@@ -11,13 +11,16 @@ class Restarts:
     """At once after the first end, then after a wait that doubles with each, until a process has lived for a while.
 
     A model that dies of one request among many is so back for its neighbours at once; one that dies of every request, or
-    can't be started at all, does not keep the machine busy.
+    can't be started at all, does not keep the machine busy. Where nobody waits for it, `at_once` is false.
     """
 
-    def __init__(self, first_s: float = FIRST_S, longest_s: float = LONGEST_S, steady_s: float = STEADY_S) -> None:
+    def __init__(
+        self, first_s: float = FIRST_S, longest_s: float = LONGEST_S, steady_s: float = STEADY_S, *, at_once: bool = True
+    ) -> None:
         self._first_s = first_s
         self._longest_s = longest_s
         self._steady_s = steady_s
+        self._at_once = int(at_once)  # how many starts in a row are
         self._in_a_row = 0
         self._started_s: float | None = None
         self._due_s = 0.0
@@ -31,7 +34,8 @@ class Restarts:
         if self._started_s is not None and now_s - self._started_s >= self._steady_s:
             self._in_a_row = 0
         self._started_s = None
-        wait_s = min(self._first_s * 2.0 ** min(self._in_a_row - 1, 40), self._longest_s) if self._in_a_row else 0.0
+        waited = self._in_a_row - self._at_once
+        wait_s = min(self._first_s * 2.0 ** min(waited, 40), self._longest_s) if waited >= 0 else 0.0
         self._in_a_row += 1
         self._due_s = now_s + wait_s
         return wait_s
