@@ -160,13 +160,15 @@ class RedisSource:
         return f"{stream}:{self._group}:lease"
 
     def _lag(self, stream: str) -> int | None:
-        """Before Redis 7, and after entries were deleted, the server does not know what a group was not given yet."""
+        """What a group was not given yet the server does not count before Redis 7, and miscounts after it was started again."""
         if not self._client.exists(stream):
             return 0
         for group in self._client.xinfo_groups(stream):
             if group["name"] in (self._group, self._group.encode()):
-                lag = group.get("lag")
-                return None if lag is None else int(lag) + int(group["pending"])
+                lag, pending = group.get("lag"), int(group["pending"])
+                if not self._client.xrange(stream, b"(" + group["last-delivered-id"], count=1):
+                    return pending
+                return None if lag is None else max(1, int(lag)) + pending
         return int(self._client.xlen(stream))
 
 
