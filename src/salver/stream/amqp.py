@@ -75,11 +75,6 @@ class _Link:
         told = (await self.lookout.declare_queue(queue, passive=True, timeout=_TIMEOUT_S)).declaration_result
         return told.message_count or 0, told.consumer_count or 0
 
-    async def hear(self) -> None:
-        """Return when all that we were given has come: a queue has given it before its channel has sent it."""
-        for channel in [*self.mine.values()]:
-            await channel.set_qos(prefetch_count=_AHEAD, timeout=_TIMEOUT_S)
-
     def leave(self, queue: str) -> AbstractChannel:
         """Have a queue no more: its channel, to be closed. What came by it and was not taken is the next one's."""
         channel = self.mine.pop(queue)
@@ -197,8 +192,6 @@ class AmqpSource(_Peer):
         for queue in self._queues:
             await link.require(queue)
             left += (await link.look(queue))[0]
-        if not left and not link.came and not link.under_way:
-            await link.hear()
         return left + len(link.came) + sum(count for count, _ in link.under_way.values())
 
     async def _share(self, link: _Link) -> None:
