@@ -3,7 +3,8 @@
 `python -m benchmarks.monitored [--pairs 1] [--model iris]`, where `salver[log]` and wrk are installed. The server and the
 monitor are pinned to core 0, wrk to core 1. A pair is two whole minutes of one server: in one of them the monitor looks, as a
 server has it do when a slice is over (the same command), and counts the minute before; in the other it does not. Which is first
-takes turns; where it is the minute with the look, one without comes before both, for there to be something to count.
+takes turns; where it is the minute with the look, one without comes before both, for there to be something to count. The log is
+not made cold meanwhile: that comes when it comes, and takes more than the look.
 
 Slices are of one minute, so that a minute has what it costs to start a look, which by default five minutes have; of each minute
 as many rows are looked into as by default of a fifth of a slice.
@@ -32,6 +33,8 @@ from benchmarks.load import load
 from benchmarks.models import MODELS
 from benchmarks.process import first_answer, free_port, running
 from benchmarks.tables import fill
+from salver.log.locks import held
+from salver.log.table import LOCK
 from salver.monitors.results import read_results
 from salver.monitors.settings import GRACE_US, Settings
 
@@ -73,7 +76,7 @@ def pair(name: str, body: str, store: Path, look_first: bool) -> Pair:
     per_s: dict[bool, float] = {}
     us: dict[bool, float] = {}
     took_s = 0.0
-    with running(command, port, log / "serve.txt") as server:
+    with held(log / LOCK), running(command, port, log / "serve.txt") as server:  # nothing is compacted meanwhile
         first_answer(server, body.encode())
         for looks in (None, True, False) if look_first else (False, True):
             time.sleep(-time.time() % MINUTE_S)
