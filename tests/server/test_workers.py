@@ -160,6 +160,21 @@ def test_told_to_stop_every_process_ends(models: list[Path], store: Path) -> Non
             assert "Traceback" not in served.output.read_text()
 
 
+@pytest.mark.parametrize("after_ms", [0, 1, 3, 10])
+def test_a_worker_that_has_just_begun_hears_that_all_are_to_stop(tmp_path: Path, after_ms: int) -> None:
+    model = linear_artifact(tmp_path / "made")
+    arguments = ["--workers", "2", "--no-monitor"]
+    with serving([model], store=tmp_path / "store", arguments=arguments) as served:
+        until(lambda: len(pids(served)) == 2 and httpx.get(f"{served.url}/health/ready").is_success, "not ready")
+        before = pids(served)
+        os.kill(before[-1], signal.SIGKILL)
+        while {*pids(served)} <= {*before}:
+            pass
+        time.sleep(after_ms / 1000)
+        served.process.terminate()
+        assert served.process.wait(20) == 0
+
+
 def test_workers_do_not_outlive_their_supervisor(models: list[Path], store: Path) -> None:
     with serving(models[:1], store=store, arguments=["--workers", "2"]) as served:
         every = pids(served)

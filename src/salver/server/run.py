@@ -24,7 +24,7 @@ from salver.server.app import make_app
 from salver.server.entrance import Entrance
 from salver.server.hot import HotProtocol
 from salver.server.standby import Standby
-from salver.server.workers import BEAT_S, Worker, leave_with_parent
+from salver.server.workers import BEAT_S, STOP, Worker, leave_with_parent
 
 if TYPE_CHECKING:
     from salver.server.rpc.listener import Listener
@@ -186,6 +186,7 @@ class Server(uvicorn.Server):
         with super().capture_signals():
             if self._worker is not None:
                 signal.signal(signal.SIGINT, signal.SIG_IGN)  # the supervisor hears it and sends SIGTERM
+                signal.pthread_sigmask(signal.SIG_UNBLOCK, STOP)  # which may have come while this process began
             yield
             # uvicorn would raise them once more and die of them; being told to stop and stopping is success.
             self._captured_signals.clear()

@@ -38,8 +38,8 @@ BEAT_S = 0.2
 STOP_S = 75.0
 """A worker that was told to stop and is still there after so long is ended: it had its own limits on the way."""
 
-_STOP = (signal.SIGTERM, signal.SIGINT)
-_HEARD = (*_STOP, signal.SIGCHLD)
+STOP = (signal.SIGTERM, signal.SIGINT)
+_HEARD = (*STOP, signal.SIGCHLD)
 
 
 class Report(msgspec.Struct, array_like=True):
@@ -147,7 +147,7 @@ class Herald:
 
         self._pid = _fork(lambda: work(tell))
         os.close(says)
-        for sig in _STOP:
+        for sig in STOP:
             signal.signal(sig, self._stop)
 
     def wait(self) -> bytes:
@@ -180,7 +180,10 @@ async def leave_with_parent(server: Server) -> None:
 
 
 def _fork(work: Callable[[], int]) -> int:
-    """A process that does this and ends with the code that it returns. Only its id returns here."""
+    """A process that does this and ends with the code that it returns. Only its id returns here.
+
+    What tells it to stop waits, where it was blocked here, until the process has said what it does then, and lets it come.
+    """
     sys.stdout.flush()
     sys.stderr.flush()
     if pid := os.fork():
@@ -188,7 +191,7 @@ def _fork(work: Callable[[], int]) -> int:
     code = 1
     try:
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the supervisor too, which says what is to be done
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, _HEARD)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGCHLD})
         code = work()
     except SalverError as error:
         print(f"salver: {error.message}", file=sys.stderr)
@@ -225,7 +228,7 @@ class Supervisor:
                 if self._stopping_s is None:
                     self._start_due()
                 heard = signal.sigtimedwait(_HEARD, self._wait_s())
-                if heard is not None and heard.si_signo in _STOP:
+                if heard is not None and heard.si_signo in STOP:
                     self._stop()
                 self._reap()
                 self._look()
