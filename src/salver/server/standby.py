@@ -27,6 +27,7 @@ logger = logging.getLogger("salver")
 
 LOOK_S = 0.05
 STALL_S = 0.25
+LEAVE_S = 1.0
 _CONNECTIONS = 256  # more are refused: memory stays as it is however many come
 
 
@@ -94,10 +95,17 @@ class Standby:
             await asyncio.sleep(LOOK_S)
         for server in servers:
             server.close()
-        for connection in list(state.connections):
-            connection.shutdown()
+        await self._leave(state)
         if state.tasks:
             await asyncio.wait(state.tasks, timeout=1.0)
+
+    async def _leave(self, state: ServerState) -> None:
+        """Answer those that have just connected: each answer is the last of its connection."""
+        until_s = time.monotonic() + LEAVE_S
+        while state.connections and time.monotonic() < until_s and not self._stopped.is_set():
+            await asyncio.sleep(LOOK_S)
+        for connection in list(state.connections):
+            connection.shutdown()
 
     async def _answer(self, scope: Any, receive: Any, send: Any) -> None:
         """What only looks goes to the app; an answer is the last of its connection: clients go back to the loop."""
