@@ -93,6 +93,7 @@ def _merge(table: Table) -> Compacted:
 
 
 def scattered(commit: Commit) -> list[list[ColdFile]]:
+    """The small files of each partition that has many of them."""
     small: defaultdict[str, list[ColdFile]] = defaultdict(list)
     for file in commit.files:
         at_most = min(SMALL_BYTES, max(TINY_BYTES, file.rows * LARGE_ROW_BYTES))

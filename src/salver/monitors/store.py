@@ -22,7 +22,7 @@ from salver.monitors.results import FOLDER
 from salver.monitors.window import Window, together
 
 _FILE = "monitor.sqlite"
-_NEVER_US = 2**63 - 1
+NEVER_US = 2**63 - 1
 _TRACK = "(model, version, route, segment) = (?, ?, ?, ?)"
 _COUNTED = """
 create table if not exists slices (
@@ -149,7 +149,7 @@ class Store:
                 (*track, window.start_us),
             )
 
-    def slices(self, track: Track, since_us: int = 0, until_us: int = _NEVER_US) -> list[Window]:
+    def slices(self, track: Track, since_us: int = 0, until_us: int = NEVER_US) -> list[Window]:
         """Those that begin in that time, in order."""
         query = f"select data from slices where {_TRACK} and start >= ? and start < ? order by start"
         return [Window.from_bytes(row[0]) for row in self._db.execute(query, (*track, since_us, until_us))]

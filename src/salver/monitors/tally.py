@@ -23,7 +23,7 @@ from salver.log.duck import parquet, relation
 from salver.log.heads import Heads, Origin, bound, heads, places
 from salver.log.reader import whole
 from salver.log.table import PREDICTIONS, Table
-from salver.monitors.store import CountedFile, Store
+from salver.monitors.store import NEVER_US, CountedFile, Store
 
 if TYPE_CHECKING:
     import duckdb
@@ -36,7 +36,6 @@ _WIDEST = 2**20  # slices of a chunk of lines that are counted in one array
 _FEW = 32
 """Where it is one of so many rows, or of more, that are drawn, they are known from the counting, and nothing is read twice."""
 
-_NEVER_US = 2**62
 _Some = TypeVar("_Some")
 
 Rows = dict[Origin, dict[int, int]]
@@ -55,6 +54,8 @@ class Tally:
         self._hot: dict[Path, CountedFile] = {}
         self._cold: dict[Path, CountedFile] = {}
         self._few: dict[Path, tuple[int, list[Heads]]] = {}  # of hot files, from a place on: one row of `_FEW`
+        self.rows: Rows = {}
+        """All that there are."""
         self._now = Snapshot([], [], snapshot(self._table).commit)
 
     def refresh(self) -> None:
@@ -73,12 +74,8 @@ class Tally:
                 self._store.put_files(waiting)
                 waiting = {}
         self._store.put_files(waiting, gone=known.keys() - names.keys() - cold.keys())
+        self.rows = _together([*self._hot.values(), *self._cold.values()])
         self._now = now
-
-    @property
-    def rows(self) -> Rows:
-        """All that there are."""
-        return _together([*self._hot.values(), *self._cold.values()])
 
     def first(self, origin: Origin, since_us: int, until_us: int, rows: int) -> int:
         """The time before which there are so many rows of an origin from `since_us` on; `until_us` where there are fewer."""
@@ -95,7 +92,7 @@ class Tally:
         """Those of them that are lines still."""
         return _together(self._hot.values()).get(origin, {})
 
-    def relations(self, origin: Origin, starts: Iterable[int], every: int = 1, until_us: int = _NEVER_US) -> Iterator[str]:
+    def relations(self, origin: Origin, starts: Iterable[int], every: int = 1, until_us: int = NEVER_US) -> Iterator[str]:
         """SQL, some rows at a time, for rows among which are all of an origin in these slices, before `until_us`; of one of
         `every`, those that are drawn, at least.
 

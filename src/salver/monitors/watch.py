@@ -30,7 +30,7 @@ from salver.monitors.reading import Reader
 from salver.monitors.results import Seen, Watched, write_results
 from salver.monitors.settings import Settings
 from salver.monitors.slices import Slicer, grown
-from salver.monitors.store import Reference, Store, Track
+from salver.monitors.store import NEVER_US, Reference, Store, Track
 from salver.monitors.tally import Tally
 from salver.monitors.window import Window
 
@@ -40,8 +40,6 @@ if TYPE_CHECKING:
 _DAY_US = 86_400 * 1_000_000
 _LOOK_BACK_US = 7 * _DAY_US  # for labels that calibration is refitted by
 KEPT = 2200  # windows that alarms look back on: ninety days of hours
-
-_NEVER_US = 2**62
 
 _Read = TypeVar("_Read")
 ProfileOf = Callable[[str, int], Profile | None]
@@ -132,7 +130,7 @@ def _found(
     elif sum(tally.rows[of].values()) < settings.first_rows:
         return None
     else:
-        made, until = first_rows(tally, log, of, 0, _NEVER_US, "first rows", settings.first_rows)
+        made, until = first_rows(tally, log, of, 0, NEVER_US, "first rows", settings.first_rows)
         reference = Reference(made, -(-until // settings.slice_us) * settings.slice_us)
     with store.changing():
         store.put_reference(origin.model, origin.version, reference)
